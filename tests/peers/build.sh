@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Builds the programs that the tests prove against, from the Go module proxy, into a cache outside the repository.
+#
+#   build.sh [SET...]        build what is missing (all sets when none is named): tools, controlplane, corpus
+#   build.sh --path SET      print the folder of a set; fail when it has not been built
+#   build.sh --versions      print what is pinned
+#   build.sh --prune         remove every set that does not belong to this checkout
+#
+# A set lies in ${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers/SET-KEY. KEY is a hash of all that goes in (go.mod,
+# go.sum, our sources, this file's flags, the Go toolchain), so a set that did not change is found at once, and a set is
+# only there when it is whole: it is built in a folder beside and renamed.
+set -euo pipefail
+shopt -s inherit_errexit
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+peers=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers
+all_sets=(tools controlplane corpus)
+minimum_go=1.26.4
+
+# The same flags for every build, always: with others, Go compiles everything anew.
+export CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' GOTOOLCHAIN=local GOWORK=off
+# Programs for this machine, whatever the environment says.
+unset GOOS GOARCH
+
+fail() { echo "build.sh: $*" >&2; exit 1; }
+
+check_prerequisites() {
+  command -v go >/dev/null || fail "Go is missing. The real sops, kubeseal and kube-apiserver are built with Go $minimum_go or newer: install it (https://go.dev/dl) and put it on PATH. BULLA_WITHOUT_PEERS=1 runs the tests that need none of them."
+  local go_version
+  go_version=$(go env GOVERSION); go_version=${go_version#go}; go_version=${go_version%%[ -]*}
+  [ "$(printf '%s\n' "$minimum_go" "$go_version" | sort -V | head -1)" = "$minimum_go" ] ||
+    fail "Go $go_version is too old: install $minimum_go or newer"
+  command -v sha256sum >/dev/null || fail "sha256sum is missing: install coreutils"
+}
+
+module_folder() { case $1 in tools) echo oracle ;; controlplane) echo controlplane ;; *) fail "no such set: $1 (there are: ${all_sets[*]})" ;; esac; }
+
+# The version that go.mod pins for a module.
+pinned() { # module-folder module
+  awk -v module="$2" '$1 == module && $2 ~ /^v/ { print $2; exit }' "$here/$1/go.mod"
+}
+
+versions() {
+  local kubernetes etcd
+  kubernetes=$(pinned controlplane k8s.io/kubernetes) etcd=$(pinned controlplane go.etcd.io/etcd/server/v3)
+  printf '%s\n' \
+    "sops                      $(pinned oracle github.com/getsops/sops/v3)" \
+    "age, age-keygen           $(pinned oracle filippo.io/age)" \
+    "go-yaml (oracle)          $(pinned oracle go.yaml.in/yaml/v3)" \
+    "kube-apiserver, kubectl   $kubernetes" \
+    "etcd                      $etcd" \
+    "kubeseal, its controller  $(pinned controlplane github.com/bitnami/sealed-secrets)"
+}
+
+# All that the result depends on.
+key() { # set
+  if [ "$1" = corpus ]; then
+    { key tools; key controlplane; declare -f build_corpus; } | sha256sum | cut -c1-16
+    return
+  fi
+  local folder; folder=$(module_folder "$1")
+  { go env GOVERSION GOHOSTOS GOHOSTARCH
+    echo "$CGO_ENABLED $GOFLAGS"
+    declare -f "build_$1"
+    cd "$here" && find "$folder" jsonlines -type f \( -name '*.go' -o -name go.mod -o -name go.sum \) | LC_ALL=C sort | xargs sha256sum
+  } | sha256sum | cut -c1-16
+}
+
+folder_of() { echo "$peers/$1-$(key "$1")"; }
+
+build_tools() { # folder
+  cd "$here/oracle"
+  go build -ldflags '-s -w' -o "$1/bin/" . github.com/getsops/sops/v3/cmd/sops
+  go build -ldflags "-s -w -X main.Version=$(pinned oracle filippo.io/age)" -o "$1/bin/" filippo.io/age/cmd/age filippo.io/age/cmd/age-keygen
+}
+
+build_controlplane() { # folder
+  cd "$here/controlplane"
+  local kubernetes minor sealed_secrets module=github.com/bitnami/sealed-secrets component=k8s.io/component-base/version
+  kubernetes=$(pinned controlplane k8s.io/kubernetes) minor=${kubernetes#v1.} minor=${minor%%.*} sealed_secrets=$(pinned controlplane $module)
+  go build -ldflags "-s -w -X $component.gitVersion=$kubernetes -X $component.gitMajor=1 -X $component.gitMinor=$minor \
+    -X k8s.io/client-go/pkg/version.gitVersion=$kubernetes -X main.VERSION=${sealed_secrets#v}" \
+    -o "$1/bin/" . ./sealing-oracle $module/cmd/kubeseal $module/cmd/controller
+  mv "$1/bin/controller" "$1/bin/sealed-secrets-controller"
+  for name in etcd kube-apiserver kube-controller-manager kubectl; do ln -s controlplane "$1/bin/$name"; done
+  install -m 644 "$(go list -m -f '{{.Dir}}' $module)/helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml" "$1/sealed-secrets-crd.yaml"
+}
+
+# Real manifests: the YAML and JSON files that lie in the modules which the other two sets are built from.
+build_corpus() { # folder
+  local folder module directory
+  for folder in oracle controlplane; do
+    cd "$here/$folder"
+    if [ $folder = oracle ]; then
+      go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Dir}}{{end}}{{end}}' . github.com/getsops/sops/v3/cmd/sops filippo.io/age/cmd/age
+    else
+      go list -deps -f '{{with .Module}}{{if .Version}}{{if .Replace}}{{.Path}} {{.Replace.Dir}}{{else}}{{.Path}} {{.Dir}}{{end}}{{end}}{{end}}' . github.com/bitnami/sealed-secrets/cmd/kubeseal github.com/bitnami/sealed-secrets/cmd/controller
+    fi
+  done | LC_ALL=C sort -u > "$1/modules"
+  while read -r module directory; do
+    find "$directory" -type f \( -name '*.yaml' -o -name '*.yml' -o -name '*.json' \) -size -257k -printf "$module/%P\t%p\n"
+  done < "$1/modules" | LC_ALL=C sort > "$1/files"
+  # One file of each content, under its first name.
+  mkdir "$1/manifests"
+  cut -f2 "$1/files" | tr '\n' '\0' | xargs -0 sha256sum | cut -c1-64 | paste - "$1/files" | awk -F '\t' '!seen[$1]++ { print $2 "\t" $3 }' > "$1/distinct"
+  while IFS=$'\t' read -r name path; do
+    mkdir -p "$1/manifests/${name%/*}"
+    install -m 644 "$path" "$1/manifests/$name"
+  done < "$1/distinct"
+  rm "$1/modules" "$1/files" "$1/distinct"
+}
+
+build() { # set
+  local set=$1 folder work started
+  folder=$(folder_of "$set")
+  [ -d "$folder" ] && return
+  mkdir -p "$peers"
+  # Two runs at once would only take turns on the same processors. Without flock (not on Linux) both build; either result is whole.
+  exec {lock}>"$peers/.lock-$set"
+  if command -v flock >/dev/null; then
+    flock -n "$lock" || { echo "$set: another run builds it, waiting"; flock "$lock"; }
+    rm -rf "$peers/.building-$set-"*
+  fi
+  if [ ! -d "$folder" ]; then
+    started=$SECONDS
+    echo "$set: building into $folder"
+    work=$peers/.building-$set-$$
+    trap 'rm -rf "$work"' EXIT
+    mkdir -p "$work/bin"
+    ("build_$set" "$work")
+    mv -T "$work" "$folder" 2>/dev/null || [ -d "$folder" ] || fail "cannot move $work to $folder"
+    rm -rf "$work"
+    trap - EXIT
+    echo "$set: built in $((SECONDS - started)) s, $(du -sh "$folder" | cut -f1)"
+  fi
+  exec {lock}>&-
+}
+
+prune() {
+  local set keep=" "
+  for set in "${all_sets[@]}"; do keep+="$(folder_of "$set") "; done
+  for folder in "$peers"/*-*/; do
+    folder=${folder%/}
+    case $keep in *" $folder "*) ;; *) echo "removing $folder"; rm -rf "$folder" ;; esac
+  done
+}
+
+case ${1:-} in
+  --versions) versions ;;
+  --path)
+    [ $# = 2 ] || fail "usage: build.sh --path SET"
+    check_prerequisites
+    [ "$2" = corpus ] || module_folder "$2" >/dev/null
+    folder=$(folder_of "$2")
+    [ -d "$folder" ] || fail "the set \`$2\` has not been built: run \`make peers\`"
+    echo "$folder" ;;
+  --prune) check_prerequisites; prune ;;
+  -*) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *)
+    check_prerequisites
+    sets=("$@"); [ $# -gt 0 ] || sets=("${all_sets[@]}")
+    for set in "${sets[@]}"; do [ "$set" = corpus ] || module_folder "$set" >/dev/null; done
+    for set in "${sets[@]}"; do build "$set"; done ;;
+esac

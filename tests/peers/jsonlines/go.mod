@@ -1,0 +1,3 @@
+module jsonlines
+
+go 1.26
