@@ -1,7 +1,8 @@
 //! The little DER that RSA keys need: reading down to a modulus and an exponent, and changing PKCS#1 into PKCS#8 and back.
 //!
 //! aws-lc-rs judges whether a key is sound; here it is only taken apart, strictly: minimal lengths, no trailing bytes.
-//! Sources: RFC 8017 A.1 (PKCS#1), RFC 5208 (PKCS#8), RFC 5280 4.1 (SubjectPublicKeyInfo).
+//! SSH's own spelling of a public key is here as well.
+//! Sources: RFC 8017 A.1 (PKCS#1), RFC 5208 (PKCS#8), RFC 5280 4.1 (SubjectPublicKeyInfo), RFC 4253 6.6 (SSH).
 
 use zeroize::Zeroizing;
 
@@ -11,9 +12,8 @@ const OCTET_STRING: u8 = 0x04;
 const SEQUENCE: u8 = 0x30;
 
 /// `SEQUENCE { OID 1.2.840.113549.1.1.1 rsaEncryption, NULL }`
-const RSA_ENCRYPTION: [u8; 15] = [
-    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
-];
+const RSA_ENCRYPTION: [u8; 15] =
+    [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 
 /// Modulus and public exponent, big-endian without leading zeros.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +25,7 @@ pub(crate) struct RsaPublic<'a> {
 impl RsaPublic<'_> {
     /// Length of the modulus in bits.
     pub(crate) fn bits(&self) -> usize {
-        let unused = self
-            .modulus
-            .first()
-            .map_or(0, |byte| byte.leading_zeros() as usize);
+        let unused = self.modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
         self.modulus.len() * 8 - unused
     }
 }
@@ -57,9 +54,7 @@ pub(crate) fn public_from_spki(der: &[u8]) -> Der<RsaPublic<'_>> {
         let mut key = Reader(key).last(SEQUENCE)?;
         let modulus = key.unsigned()?;
         let exponent = key.unsigned()?;
-        key.0
-            .is_empty()
-            .then_some(Der::Rsa(RsaPublic { modulus, exponent }))
+        key.0.is_empty().then_some(Der::Rsa(RsaPublic { modulus, exponent }))
     }
     read(der).unwrap_or(Der::Malformed)
 }
@@ -70,9 +65,7 @@ pub(crate) fn public_from_pkcs1(der: &[u8]) -> Option<RsaPublic<'_>> {
     let version = key.unsigned()?;
     let modulus = key.unsigned()?;
     let exponent = key.unsigned()?;
-    version
-        .is_empty()
-        .then_some(RsaPublic { modulus, exponent })
+    version.is_empty().then_some(RsaPublic { modulus, exponent })
 }
 
 /// The PKCS#1 private key inside a PKCS#8 one.
@@ -86,11 +79,7 @@ pub(crate) fn pkcs1_from_pkcs8(der: &[u8]) -> Der<&[u8]> {
         if !version.is_empty() {
             return None;
         }
-        Some(if algorithm == RSA_ENCRYPTION {
-            Der::Rsa(key)
-        } else {
-            Der::OtherAlgorithm
-        })
+        Some(if algorithm == RSA_ENCRYPTION { Der::Rsa(key) } else { Der::OtherAlgorithm })
     }
     read(der).unwrap_or(Der::Malformed)
 }
@@ -120,10 +109,8 @@ pub(crate) fn pkcs1_from_numbers(numbers: [&[u8]; 8]) -> Zeroizing<Vec<u8>> {
     // An unsigned number starts with a zero byte if its first bit is set; zero itself is one zero byte.
     let needs_zero = |number: &[u8]| number.first().is_none_or(|byte| byte & 0x80 != 0);
     let length_of = |number: &[u8]| number.len() + usize::from(needs_zero(number));
-    let body: usize = significant
-        .iter()
-        .map(|number| header(INTEGER, length_of(number)).len() + length_of(number))
-        .sum();
+    let body: usize =
+        significant.iter().map(|number| header(INTEGER, length_of(number)).len() + length_of(number)).sum();
     let outer_header = header(SEQUENCE, 3 + body);
     let mut der = Zeroizing::new(Vec::with_capacity(outer_header.len() + 3 + body));
     der.extend_from_slice(&outer_header);
@@ -136,6 +123,65 @@ pub(crate) fn pkcs1_from_numbers(numbers: [&[u8]; 8]) -> Zeroizing<Vec<u8>> {
         der.extend_from_slice(number);
     }
     der
+}
+
+/// A public key as SSH writes it: the strings `ssh-rsa`, exponent and modulus. RFC 4253, 6.6.
+pub(crate) fn ssh_wire(public: &RsaPublic<'_>) -> Vec<u8> {
+    fn string(wire: &mut Vec<u8>, zero: &[u8], bytes: &[u8]) {
+        let length = (zero.len() + bytes.len()) as u32; // a modulus has at most 1024 bytes
+        wire.extend_from_slice(&length.to_be_bytes());
+        wire.extend_from_slice(zero);
+        wire.extend_from_slice(bytes);
+    }
+    // Numbers are signed in SSH: a zero byte keeps those with their first bit set positive.
+    fn sign(number: &[u8]) -> &'static [u8] {
+        if number.first().is_some_and(|byte| byte & 0x80 != 0) { &[0] } else { &[] }
+    }
+    let mut wire = Vec::with_capacity(32 + public.exponent.len() + public.modulus.len());
+    string(&mut wire, b"", b"ssh-rsa");
+    string(&mut wire, sign(public.exponent), public.exponent);
+    string(&mut wire, sign(public.modulus), public.modulus);
+    wire
+}
+
+/// Reads what [`ssh_wire`] writes.
+pub(crate) fn public_from_ssh_wire(wire: &[u8]) -> Der<RsaPublic<'_>> {
+    fn string<'a>(wire: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let (length, rest) = wire.split_first_chunk()?;
+        let (bytes, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        *wire = rest;
+        Some(bytes)
+    }
+    fn unsigned<'a>(wire: &mut &'a [u8]) -> Option<&'a [u8]> {
+        match string(wire)? {
+            [0, rest @ ..] if rest.first().is_some_and(|byte| byte & 0x80 != 0) => Some(rest),
+            [first, ..] if *first == 0 || first & 0x80 != 0 => None,
+            number => Some(number),
+        }
+    }
+    fn read(mut wire: &[u8]) -> Option<Der<RsaPublic<'_>>> {
+        if string(&mut wire)? != b"ssh-rsa" {
+            return Some(Der::OtherAlgorithm);
+        }
+        let exponent = unsigned(&mut wire)?;
+        let modulus = unsigned(&mut wire)?;
+        wire.is_empty().then_some(Der::Rsa(RsaPublic { modulus, exponent }))
+    }
+    read(wire).unwrap_or(Der::Malformed)
+}
+
+/// A `SubjectPublicKeyInfo`.
+pub(crate) fn spki_from_public(public: &RsaPublic<'_>) -> Vec<u8> {
+    fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        [header(tag, content.len()), content].concat()
+    }
+    fn integer(number: &[u8]) -> Vec<u8> {
+        let zero: &[u8] = if number.first().is_none_or(|byte| byte & 0x80 != 0) { &[0] } else { &[] };
+        element(INTEGER, &[zero, number])
+    }
+    let key = element(SEQUENCE, &[&integer(public.modulus), &integer(public.exponent)]);
+    element(SEQUENCE, &[&RSA_ENCRYPTION, &element(BIT_STRING, &[&[0], &key])])
 }
 
 /// Tag and length of an element with `length` bytes of content.
@@ -168,9 +214,7 @@ impl<'a> Reader<'a> {
             0..=0x7f => (usize::from(first), rest),
             0x81..=0x84 => {
                 let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                let length = bytes
-                    .iter()
-                    .fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
+                let length = bytes.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
                 // DER: the shortest form, or it is not DER.
                 let minimal = bytes[0] != 0 && (bytes.len() > 1 || length >= 0x80);
                 (minimal.then_some(length)?, rest)
@@ -224,11 +268,7 @@ mod tests {
         ] {
             assert_eq!(header(SEQUENCE, length), expected);
         }
-        for longer_than_needed in [
-            &[0x04, 0x81, 1, 9][..],
-            &[0x04, 0x82, 0, 1, 9],
-            &[0x04, 0x80],
-        ] {
+        for longer_than_needed in [&[0x04, 0x81, 1, 9][..], &[0x04, 0x82, 0, 1, 9], &[0x04, 0x80]] {
             assert_eq!(Reader(longer_than_needed).next(OCTET_STRING), None);
         }
     }
@@ -247,33 +287,21 @@ mod tests {
     fn numbers_are_written_unsigned_and_short() {
         let der = pkcs1_from_numbers([&[0, 0x80], &[3], &[], &[0, 0], &[1], &[2], &[3], &[4]]);
         assert_eq!(der.len(), der.capacity(), "never grown");
-        let expected = [
-            0x30, 0x1c, 2, 1, 0, 2, 2, 0, 0x80, 2, 1, 3, 2, 1, 0, 2, 1, 0, 2, 1, 1, 2, 1, 2, 2, 1,
-            3, 2, 1, 4,
-        ];
+        let expected =
+            [0x30, 0x1c, 2, 1, 0, 2, 2, 0, 0x80, 2, 1, 3, 2, 1, 0, 2, 1, 0, 2, 1, 1, 2, 1, 2, 2, 1, 3, 2, 1, 4];
         assert_eq!(der[..], expected);
         let public = public_from_pkcs1(&der).unwrap();
-        assert_eq!(
-            public,
-            RsaPublic {
-                modulus: &[0x80],
-                exponent: &[3]
-            }
-        );
+        assert_eq!(public, RsaPublic { modulus: &[0x80], exponent: &[3] });
         assert_eq!(public.bits(), 8);
     }
 
     #[test]
     fn an_elliptic_key_is_another_algorithm() {
         // SEQUENCE { SEQUENCE { OID id-Ed25519 }, BIT STRING }
-        let ed25519 = [
-            0x30, 0x0a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x01, 0x00,
-        ];
+        let ed25519 = [0x30, 0x0a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x01, 0x00];
         assert_eq!(public_from_spki(&ed25519), Der::OtherAlgorithm);
         assert_eq!(public_from_spki(&ed25519[..11]), Der::Malformed);
-        let private = [
-            0x30, 0x0c, 2, 1, 0, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x00,
-        ];
+        let private = [0x30, 0x0c, 2, 1, 0, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x00];
         assert_eq!(pkcs1_from_pkcs8(&private), Der::OtherAlgorithm);
     }
 
@@ -283,6 +311,7 @@ mod tests {
             let _ = public_from_spki(&der);
             let _ = public_from_pkcs1(&der);
             let _ = pkcs1_from_pkcs8(&der);
+            let _ = public_from_ssh_wire(&der);
         }
     }
 }

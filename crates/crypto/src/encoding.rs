@@ -11,10 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
 /// Reads text without line breaks, the usual case, at full speed. What it refuses, [`decode_slowly`] judges.
-const FAST: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-);
+const FAST: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Text that Go's decoder refuses; says where, and not what stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,8 +45,7 @@ pub(crate) fn decoded_capacity(length: usize) -> usize {
 
 /// Decodes `text` to the start of `bytes` and returns how many there are. `bytes` has at least [`decoded_capacity`].
 pub(crate) fn decode_go_slice(text: &[u8], bytes: &mut [u8]) -> Result<usize, Base64Error> {
-    FAST.decode_slice(text, bytes)
-        .or_else(|_| decode_slowly(text, bytes))
+    FAST.decode_slice(text, bytes).or_else(|_| decode_slowly(text, bytes))
 }
 
 /// Appends the encoding of `bytes` to `out`.
@@ -74,11 +71,7 @@ fn decode_slowly(text: &[u8], bytes: &mut [u8]) -> Result<usize, Base64Error> {
         while count < 4 {
             let Some(&byte) = text.get(at) else {
                 // Go counts back by digits, not by bytes: line breaks within the group move the offset.
-                return if count == 0 {
-                    Ok(written)
-                } else {
-                    Err(Base64Error { offset: at - count })
-                };
+                return if count == 0 { Ok(written) } else { Err(Base64Error { offset: at - count }) };
             };
             at += 1;
             match byte {
@@ -118,11 +111,7 @@ fn end_of_padding(text: &[u8], mut at: usize, count: usize) -> Result<usize, Bas
         _ => {}
     }
     skip_breaks(&mut at);
-    if at < text.len() {
-        Err(Base64Error { offset: at })
-    } else {
-        Ok(at)
-    }
+    if at < text.len() { Err(Base64Error { offset: at }) } else { Ok(at) }
 }
 
 /// Writes the whole bytes among `count` digits; returns how many.
@@ -185,11 +174,7 @@ mod tests {
             ("aGVsbG8-", 7),
             ("\u{e9}GVs", 0),
         ] {
-            assert_eq!(
-                decode_go(text.as_bytes()),
-                Err(Base64Error { offset }),
-                "{text:?}"
-            );
+            assert_eq!(decode_go(text.as_bytes()), Err(Base64Error { offset }), "{text:?}");
         }
     }
 

@@ -33,10 +33,7 @@ pub(crate) struct Gcm {
 impl Gcm {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
         let aes = Aes256::new(key.into());
-        Self {
-            usual: AesGcm::from(aes.clone()),
-            aes,
-        }
+        Self { usual: AesGcm::from(aes.clone()), aes }
     }
 
     /// Seals `plaintext` into `ciphertext`, of the same length, and returns the tag.
@@ -47,8 +44,7 @@ impl Gcm {
         plaintext: &[u8],
         ciphertext: &mut [u8],
     ) -> [u8; TAG_LENGTH] {
-        let buffer = InOutBuf::new(plaintext, ciphertext)
-            .expect("callers make room of the plaintext's length");
+        let buffer = InOutBuf::new(plaintext, ciphertext).expect("callers make room of the plaintext's length");
         self.usual
             .encrypt_inout_detached(nonce.into(), additional_data, buffer)
             .expect("AES-GCM fails beyond 64 GiB only, and documents end at 4 GiB")
@@ -133,10 +129,8 @@ mod tests {
         let sealer = AesGcm::<Aes256, N>::new(&key.into());
         let mut sealed = text.to_vec();
         let nonce_array = nonce.as_slice().try_into().unwrap();
-        let tag: [u8; 16] = sealer
-            .encrypt_inout_detached(nonce_array, additional_data, sealed.as_mut_slice().into())
-            .unwrap()
-            .into();
+        let tag: [u8; 16] =
+            sealer.encrypt_inout_detached(nonce_array, additional_data, sealed.as_mut_slice().into()).unwrap().into();
         let gcm = Gcm::new(&key);
 
         let mut opened = sealed.clone();

@@ -16,8 +16,8 @@ use aes_gcm::aead::{AeadInOut as _, KeyInit as _};
 use aes_gcm::{Aes256Gcm, Nonce};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{
-    KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
-    PrivateDecryptingKey, PublicEncryptingKey,
+    KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
+    PublicEncryptingKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -117,8 +117,33 @@ impl PublicKey {
             key: Arc::new(key),
             spki: der.into(),
             bits,
-            fingerprint: fingerprint(&public).into(),
+            fingerprint: fingerprint(&der::ssh_wire(&public)).into(),
         })
+    }
+
+    /// Reads a key as SSH writes it on the wire: the strings `ssh-rsa`, exponent, modulus, each with its length before it.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_spki_der`].
+    pub fn from_ssh_wire(wire: &[u8]) -> Result<Self, KeyError> {
+        match der::public_from_ssh_wire(wire) {
+            Der::Rsa(public) => {
+                supported_bits(&public)?;
+                Self::from_spki_der(&der::spki_from_public(&public))
+            }
+            Der::OtherAlgorithm => Err(KeyError::NotRsa),
+            Der::Malformed => Err(KeyError::Malformed),
+        }
+    }
+
+    /// The key as SSH writes it on the wire, of which [`PublicKey::fingerprint`] is the digest.
+    pub fn to_ssh_wire(&self) -> Vec<u8> {
+        match der::public_from_spki(&self.spki) {
+            Der::Rsa(public) => der::ssh_wire(&public),
+            Der::OtherAlgorithm | Der::Malformed => {
+                unreachable!("`from_spki_der` read the same bytes")
+            }
+        }
     }
 
     /// The `SubjectPublicKeyInfo` in DER.
@@ -195,25 +220,25 @@ impl PrivateKey {
     /// As [`PublicKey::from_spki_der`].
     pub fn from_pkcs1_der(der: &[u8]) -> Result<Self, KeyError> {
         supported_bits(&der::public_from_pkcs1(der).ok_or(KeyError::Malformed)?)?;
-        let key = PrivateDecryptingKey::from_pkcs8(&der::pkcs8_from_pkcs1(der))
-            .map_err(|_| KeyError::Rejected)?;
+        let key = PrivateDecryptingKey::from_pkcs8(&der::pkcs8_from_pkcs1(der)).map_err(|_| KeyError::Rejected)?;
         Self::from_parsed(key)
     }
 
-    /// Reads a key from its numbers, big-endian: modulus, public and private exponent, and both primes with what CRT needs. OpenSSH
-    /// keeps RSA keys so, which is why `bulla-keys` needs it.
+    /// Reads a key from its numbers. OpenSSH keeps RSA keys so, which is why `bulla-keys` needs it.
     ///
     /// # Errors
     /// As [`PublicKey::from_spki_der`].
     pub fn from_numbers(numbers: &PrivateNumbers<'_>) -> Result<Self, KeyError> {
+        let exponent_p = residue::below_prime(numbers.private_exponent, numbers.prime_p).ok_or(KeyError::Malformed)?;
+        let exponent_q = residue::below_prime(numbers.private_exponent, numbers.prime_q).ok_or(KeyError::Malformed)?;
         Self::from_pkcs1_der(&der::pkcs1_from_numbers([
             numbers.modulus,
             numbers.public_exponent,
             numbers.private_exponent,
             numbers.prime_p,
             numbers.prime_q,
-            numbers.exponent_p,
-            numbers.exponent_q,
+            &exponent_p,
+            &exponent_q,
             numbers.coefficient,
         ]))
     }
@@ -265,11 +290,7 @@ impl PrivateKey {
     pub fn open_oaep(&self, ciphertext: &[u8], label: &[u8]) -> Option<SecretBytes> {
         let mut plaintext = SecretBytes::default();
         let room = plaintext.renew(self.key.min_output_size());
-        let length = self
-            .key
-            .decrypt(&OAEP_SHA256_MGF1SHA256, ciphertext, room, Some(label))
-            .ok()?
-            .len();
+        let length = self.key.decrypt(&OAEP_SHA256_MGF1SHA256, ciphertext, room, Some(label)).ok()?.len();
         plaintext.shorten(length);
         Some(plaintext)
     }
@@ -290,17 +311,12 @@ impl PrivateKey {
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PrivateKey")
-            .field(&self.public.fingerprint)
-            .finish()
+        f.debug_tuple("PrivateKey").field(&self.public.fingerprint).finish()
     }
 }
 
-/// The numbers of an RSA private key, big-endian, for [`PrivateKey::from_numbers`]. No `Debug`: most of them are secret.
-#[expect(
-    missing_debug_implementations,
-    reason = "most of the numbers are secret"
-)]
+/// The numbers of an RSA private key, big-endian, for [`PrivateKey::from_numbers`].
+#[expect(missing_debug_implementations, reason = "most of the numbers are secret")]
 pub struct PrivateNumbers<'a> {
     /// `n`
     pub modulus: &'a [u8],
@@ -312,10 +328,6 @@ pub struct PrivateNumbers<'a> {
     pub prime_p: &'a [u8],
     /// `q`
     pub prime_q: &'a [u8],
-    /// `d mod (p - 1)`
-    pub exponent_p: &'a [u8],
-    /// `d mod (q - 1)`
-    pub exponent_q: &'a [u8],
     /// `1/q mod p`
     pub coefficient: &'a [u8],
 }
@@ -330,8 +342,7 @@ pub struct PrivateNumbers<'a> {
 pub fn seal(key: &PublicKey, plaintext: &[u8], label: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
     let session_key = DataKey::generate(rng);
     let wrapped = seal_oaep(key, session_key.expose_secret(), label);
-    let mut sealed =
-        Vec::with_capacity(LENGTH_PREFIX + wrapped.len() + plaintext.len() + TAG_LENGTH);
+    let mut sealed = Vec::with_capacity(LENGTH_PREFIX + wrapped.len() + plaintext.len() + TAG_LENGTH);
     let length = u16::try_from(wrapped.len()).expect("a modulus has at most 1024 bytes");
     sealed.extend_from_slice(&length.to_be_bytes());
     sealed.extend_from_slice(&wrapped);
@@ -352,12 +363,7 @@ pub fn seal_oaep(key: &PublicKey, key_bytes: &[u8], label: &[u8]) -> Vec<u8> {
     let mut wrapped = vec![0; key.key.ciphertext_size()];
     let length = key
         .key
-        .encrypt(
-            &OAEP_SHA256_MGF1SHA256,
-            key_bytes,
-            &mut wrapped,
-            Some(label),
-        )
+        .encrypt(&OAEP_SHA256_MGF1SHA256, key_bytes, &mut wrapped, Some(label))
         .expect("the key was checked and what it wraps is short, so only memory can fail")
         .len();
     wrapped.truncate(length);
@@ -372,27 +378,16 @@ pub fn seal_oaep(key: &PublicKey, key_bytes: &[u8], label: &[u8]) -> Vec<u8> {
 pub fn open(key: &PrivateKey, sealed: &[u8], label: &[u8]) -> Result<SecretBytes, OpenError> {
     let (prefix, rest) = sealed.split_first_chunk().ok_or(OpenError::Truncated)?;
     let sealed_bytes = usize::from(u16::from_be_bytes(*prefix));
-    let (wrapped, value) = rest
-        .split_at_checked(sealed_bytes)
-        .ok_or(OpenError::Truncated)?;
-    let (ciphertext, tag) = value
-        .split_last_chunk::<TAG_LENGTH>()
-        .ok_or(OpenError::Truncated)?;
+    let (wrapped, value) = rest.split_at_checked(sealed_bytes).ok_or(OpenError::Truncated)?;
+    let (ciphertext, tag) = value.split_last_chunk::<TAG_LENGTH>().ok_or(OpenError::Truncated)?;
     let key_bytes = key.key.key_size_bytes();
     if sealed_bytes != key_bytes {
-        return Err(OpenError::OtherKeySize {
-            sealed_bytes,
-            key_bytes,
-        });
+        return Err(OpenError::OtherKeySize { sealed_bytes, key_bytes });
     }
-    let session_key = key
-        .open_oaep(wrapped, label)
-        .ok_or(OpenError::NotForThisKeyOrLabel)?;
+    let session_key = key.open_oaep(wrapped, label).ok_or(OpenError::NotForThisKeyOrLabel)?;
     // Go would take AES-128 and AES-192 keys here too. Nobody makes them: kubeseal writes 32 bytes, always.
-    let session_key: &[u8; SESSION_KEY_LENGTH] = session_key
-        .expose_secret()
-        .try_into()
-        .map_err(|_| OpenError::Damaged)?;
+    let session_key: &[u8; SESSION_KEY_LENGTH] =
+        session_key.expose_secret().try_into().map_err(|_| OpenError::Damaged)?;
     let mut plaintext = SecretBytes::default();
     let buffer = plaintext.renew(ciphertext.len());
     buffer.copy_from_slice(ciphertext);
@@ -404,33 +399,83 @@ pub fn open(key: &PrivateKey, sealed: &[u8], label: &[u8]) -> Result<SecretBytes
 
 fn supported_bits(public: &RsaPublic<'_>) -> Result<usize, KeyError> {
     let bits = public.bits();
-    if (2048..=8192).contains(&bits) {
-        Ok(bits)
-    } else {
-        Err(KeyError::UnsupportedSize { bits })
-    }
+    if (2048..=8192).contains(&bits) { Ok(bits) } else { Err(KeyError::UnsupportedSize { bits }) }
 }
 
-/// SHA-256 over the key as SSH writes it on the wire: the strings `ssh-rsa`, exponent, modulus, each with its length before it.
-fn fingerprint(public: &RsaPublic<'_>) -> String {
-    fn string(hash: &mut Sha256, bytes: &[u8], zero: &[u8]) {
-        let length =
-            u32::try_from(zero.len() + bytes.len()).expect("a modulus has at most 1024 bytes");
-        hash.update(length.to_be_bytes());
-        hash.update(zero);
-        hash.update(bytes);
+/// As OpenSSH prints it: unpadded base64 of SHA-256 over the key as SSH writes it.
+fn fingerprint(wire: &[u8]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(wire)))
+}
+
+/// The exponents for CRT, which OpenSSH leaves out of its files.
+mod residue {
+    use zeroize::Zeroizing;
+
+    /// `number mod (prime - 1)`, big-endian, as long as `prime`. `None` if `prime` is even, empty or 1.
+    ///
+    /// Shift and subtract, bit by bit, without a branch or an index that depends on the numbers: they are secret.
+    pub(super) fn below_prime(number: &[u8], prime: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let prime = &prime[prime.iter().take_while(|byte| **byte == 0).count()..];
+        if prime.last()? & 1 == 0 || prime == [1] {
+            return None;
+        }
+        // Little-endian 32-bit limbs, one more than the modulus needs, for the bit that shifting pushes out.
+        let mut modulus = Zeroizing::new(vec![0_u32; prime.len().div_ceil(4) + 1]);
+        for (index, byte) in prime.iter().rev().enumerate() {
+            modulus[index / 4] |= u32::from(*byte) << (index % 4 * 8);
+        }
+        modulus[0] &= !1; // prime - 1
+        let mut rest = Zeroizing::new(vec![0_u32; modulus.len()]);
+        let mut reduced = Zeroizing::new(vec![0_u32; modulus.len()]);
+        for byte in number {
+            for bit in (0..8).rev() {
+                let mut carry = u32::from(byte >> bit & 1);
+                for limb in rest.iter_mut() {
+                    let shifted = *limb << 1 | carry;
+                    carry = *limb >> 31;
+                    *limb = shifted;
+                }
+                let mut borrow = 0;
+                for ((reduced, limb), modulus) in reduced.iter_mut().zip(rest.iter()).zip(modulus.iter()) {
+                    let difference = u64::from(*limb).wrapping_sub(u64::from(*modulus)).wrapping_sub(borrow);
+                    *reduced = difference as u32;
+                    borrow = difference >> 63;
+                }
+                // All ones if the modulus did not fit.
+                let keep = 0_u32.wrapping_sub(borrow as u32);
+                for (limb, reduced) in rest.iter_mut().zip(reduced.iter()) {
+                    *limb = *limb & keep | *reduced & !keep;
+                }
+            }
+        }
+        let mut bytes = Zeroizing::new(vec![0; prime.len()]);
+        for (index, byte) in bytes.iter_mut().rev().enumerate() {
+            *byte = (rest[index / 4] >> (index % 4 * 8)) as u8;
+        }
+        Some(bytes)
     }
-    // Numbers are signed in SSH: a zero byte keeps those with their first bit set positive.
-    fn sign(number: &[u8]) -> &'static [u8] {
-        if number.first().is_some_and(|byte| byte & 0x80 != 0) {
-            &[0]
-        } else {
-            &[]
+
+    #[cfg(test)]
+    mod tests {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn agrees_with_division(number: u128, prime in (3_u64..).prop_map(|number| number | 1)) {
+                let residue = below_prime(&number.to_be_bytes(), &prime.to_be_bytes()).unwrap();
+                let expected = (number % u128::from(prime - 1)) as u64;
+                let bytes = expected.to_be_bytes();
+                prop_assert_eq!(&residue[..], &bytes[bytes.len() - residue.len()..]);
+            }
+        }
+
+        #[test]
+        fn an_even_prime_is_refused() {
+            for prime in [&[][..], &[0], &[1], &[0, 1], &[4]] {
+                assert!(below_prime(&[9], prime).is_none(), "{prime:?}");
+            }
         }
     }
-    let mut hash = Sha256::new();
-    string(&mut hash, b"ssh-rsa", b"");
-    string(&mut hash, public.exponent, sign(public.exponent));
-    string(&mut hash, public.modulus, sign(public.modulus));
-    format!("SHA256:{}", STANDARD_NO_PAD.encode(hash.finalize()))
 }

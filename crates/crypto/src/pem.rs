@@ -28,9 +28,7 @@ pub struct Block<'a> {
 
 impl fmt::Debug for Block<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block")
-            .field("label", &String::from_utf8_lossy(self.label))
-            .finish_non_exhaustive()
+        f.debug_struct("Block").field("label", &String::from_utf8_lossy(self.label)).finish_non_exhaustive()
     }
 }
 
@@ -107,21 +105,10 @@ fn read_block<'a>(inner: &'a [u8], after_end: &'a [u8]) -> Option<(Block<'a>, &'
         has_headers = true;
         body = next;
     }
-    let digits: Zeroizing<Vec<u8>> = Zeroizing::new(
-        body.iter()
-            .copied()
-            .filter(|byte| !matches!(byte, b' ' | b'\t'))
-            .collect(),
-    );
+    let digits: Zeroizing<Vec<u8>> =
+        Zeroizing::new(body.iter().copied().filter(|byte| !matches!(byte, b' ' | b'\t')).collect());
     let content = SecretBytes::new(encoding::decode_go(&digits).ok()?);
-    Some((
-        Block {
-            label,
-            has_headers,
-            content,
-        },
-        after,
-    ))
+    Some((Block { label, has_headers, content }, after))
 }
 
 /// The first line without its line break and trailing blanks, and what follows.
@@ -131,21 +118,16 @@ fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
         None => (text, &[][..]),
     };
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let kept = line
-        .iter()
-        .rposition(|byte| !matches!(byte, b' ' | b'\t'))
-        .map_or(0, |last| last + 1);
+    let kept = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
     (&line[..kept], rest)
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len())
-        .position(|window| window == wanted)
+    text.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn find_last(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len())
-        .rposition(|window| window == wanted)
+    text.windows(wanted.len()).rposition(|window| window == wanted)
 }
 
 #[cfg(test)]
@@ -168,41 +150,20 @@ mod tests {
         let hello = ("X".to_owned(), b"hello".to_vec());
         for (text, expected) in [
             ("", vec![]),
-            (
-                "-----BEGIN X-----\naGVsbG8=\n-----END X-----",
-                vec![hello.clone()],
-            ),
-            (
-                "-----BEGIN X-----\r\naGVs\r\nbG8=\r\n-----END X-----\r\n",
-                vec![hello.clone()],
-            ),
-            (
-                "subject: me\n\n-----BEGIN X-----  \n aGVs bG8=\n-----END X-----\t\nbye",
-                vec![hello.clone()],
-            ),
-            (
-                "junk -----BEGIN X-----\naGVsbG8=\n-----END X-----\n",
-                vec![],
-            ),
+            ("-----BEGIN X-----\naGVsbG8=\n-----END X-----", vec![hello.clone()]),
+            ("-----BEGIN X-----\r\naGVs\r\nbG8=\r\n-----END X-----\r\n", vec![hello.clone()]),
+            ("subject: me\n\n-----BEGIN X-----  \n aGVs bG8=\n-----END X-----\t\nbye", vec![hello.clone()]),
+            ("junk -----BEGIN X-----\naGVsbG8=\n-----END X-----\n", vec![]),
             ("-----BEGIN X-----\naGVsbG8=\n-----END Y-----\n", vec![]),
             ("-----BEGIN X-----\naGVsbG8\n-----END X-----\n", vec![]),
             ("-----BEGIN X-----\naGVsbG8=\n-----END X----- no\n", vec![]),
-            (
-                "-----BEGIN X-----\n-----BEGIN X-----\naGVsbG8=\n-----END X-----\n",
-                vec![hello.clone()],
-            ),
-            (
-                "-----BEGIN X-----\nA: b\n\naGVsbG8=\n-----END X-----\n",
-                vec![hello.clone()],
-            ),
+            ("-----BEGIN X-----\n-----BEGIN X-----\naGVsbG8=\n-----END X-----\n", vec![hello.clone()]),
+            ("-----BEGIN X-----\nA: b\n\naGVsbG8=\n-----END X-----\n", vec![hello.clone()]),
             (
                 "-----BEGIN X-----\n*\n-----END X-----\n-----BEGIN X-----\naGVsbG8=\n-----END X-----\n",
                 vec![hello.clone()],
             ),
-            (
-                "-----BEGIN X-----\n-----END X-----\n",
-                vec![("X".to_owned(), vec![])],
-            ),
+            ("-----BEGIN X-----\n-----END X-----\n", vec![("X".to_owned(), vec![])]),
         ] {
             assert_eq!(read(text), expected, "{text:?}");
         }
@@ -210,9 +171,7 @@ mod tests {
 
     #[test]
     fn debug_shows_the_label_only() {
-        let block = blocks(b"-----BEGIN X-----\naGVsbG8=\n-----END X-----")
-            .next()
-            .unwrap();
+        let block = blocks(b"-----BEGIN X-----\naGVsbG8=\n-----END X-----").next().unwrap();
         assert_eq!(format!("{block:?}"), "Block { label: \"X\", .. }");
     }
 

@@ -118,13 +118,9 @@ impl TryFrom<&SecretBytes> for DataKey {
 
     fn try_from(secret: &SecretBytes) -> Result<Self, Self::Error> {
         if secret.len() != Self::LENGTH {
-            return Err(DataKeyLengthError {
-                length: secret.len(),
-            });
+            return Err(DataKeyLengthError { length: secret.len() });
         }
-        Ok(Self::init_with(|key| {
-            key.copy_from_slice(secret.expose_secret())
-        }))
+        Ok(Self::init_with(|key| key.copy_from_slice(secret.expose_secret())))
     }
 }
 
@@ -169,10 +165,7 @@ mod tests {
     fn a_renewed_buffer_holds_zeros_whether_it_grew_or_not() {
         let mut buffer = SecretBytes::new(b"a secret of some length".to_vec());
         for length in [4, 0, 23, 5000, 17] {
-            assert!(
-                buffer.renew(length).iter().all(|byte| *byte == 0),
-                "{length}"
-            );
+            assert!(buffer.renew(length).iter().all(|byte| *byte == 0), "{length}");
             assert_eq!(buffer.len(), length);
             buffer.renew(length).fill(0xff);
         }

@@ -161,21 +161,12 @@ impl<'a> EncryptedValue<'a> {
         if data.is_empty() {
             return None;
         }
-        Some(Self {
-            data,
-            iv,
-            tag,
-            type_name,
-            rest: &after_start[end + 1..],
-        })
+        Some(Self { data, iv, tag, type_name, rest: &after_start[end + 1..] })
     }
 
     /// The nonce, if it has the 32 bytes that SOPS writes: to encrypt an unchanged value to the same text again.
     pub fn nonce(&self) -> Option<[u8; 32]> {
-        encoding::decode_go(self.iv.as_bytes())
-            .ok()?
-            .try_into()
-            .ok()
+        encoding::decode_go(self.iv.as_bytes()).ok()?.try_into().ok()
     }
 }
 
@@ -191,10 +182,7 @@ impl<'a> TryFrom<&'a str> for EncryptedValue<'a> {
 /// Splits at the last `separator` that leaves at least one byte after it.
 fn split_last<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
     // The separators start with a comma and have none inside, so two of them never overlap: if the last one ends the text, look before.
-    let at = text
-        .strip_suffix(separator)
-        .unwrap_or(text)
-        .rfind(separator)?;
+    let at = text.strip_suffix(separator).unwrap_or(text).rfind(separator)?;
     Some((&text[..at], &text[at + separator.len()..]))
 }
 
@@ -208,13 +196,10 @@ impl ValueCipher {
     }
 
     /// Encrypts one value. See [`ValueCipher::encrypt_into`].
-    pub fn encrypt(
-        &self,
-        plaintext: &[u8],
-        kind: ValueKind,
-        additional_data: &[u8],
-        nonce: &[u8; 32],
-    ) -> String {
+    ///
+    /// # Panics
+    /// As there.
+    pub fn encrypt(&self, plaintext: &[u8], kind: ValueKind, additional_data: &[u8], nonce: &[u8; 32]) -> String {
         let mut text = Vec::new();
         self.encrypt_into(plaintext, kind, additional_data, nonce, &mut text);
         String::from_utf8(text).expect("base64 and the words around it are ASCII")
@@ -316,24 +301,18 @@ impl ValueCipher {
             on_heap.resize(nonce_room, 0);
             on_heap.as_mut_slice()
         };
-        let nonce_length =
-            encoding::decode_go_slice(value.iv.as_bytes(), nonce).map_err(broken(Part::Iv))?;
+        let nonce_length = encoding::decode_go_slice(value.iv.as_bytes(), nonce).map_err(broken(Part::Iv))?;
         let nonce = &nonce[..nonce_length];
-        let tag_length =
-            encoding::decode_go_slice(tag, &mut bytes[data_length..]).map_err(broken(Part::Tag))?;
+        let tag_length = encoding::decode_go_slice(tag, &mut bytes[data_length..]).map_err(broken(Part::Tag))?;
         if nonce.is_empty() {
             return Err(ValueError::EmptyNonce);
         }
 
         // SOPS joins both parts and takes the last 16 bytes for the tag, so a file that splits them elsewhere opens too.
-        let length = (data_length + tag_length)
-            .checked_sub(TAG_LENGTH)
-            .ok_or(ValueError::Authentication)?;
+        let length = (data_length + tag_length).checked_sub(TAG_LENGTH).ok_or(ValueError::Authentication)?;
         let (sealed, after) = bytes.split_at_mut(length);
         let tag = after.first_chunk().ok_or(ValueError::Authentication)?;
-        self.0
-            .open(nonce, additional_data, sealed, tag)
-            .map_err(|_| ValueError::Authentication)?;
+        self.0.open(nonce, additional_data, sealed, tag).map_err(|_| ValueError::Authentication)?;
         buffer.shorten(length);
         value.type_name.parse()
     }
@@ -348,10 +327,7 @@ impl fmt::Debug for ValueCipher {
 /// Length in bytes of the encrypted form of a plaintext of `length` bytes, which is not 0.
 fn encrypted_length(length: usize, kind: ValueKind) -> usize {
     let words = START.len() + IV.len() + TAG.len() + TYPE.len() + kind.as_str().len() + 1;
-    words
-        + encoding::encoded_length(length)
-        + encoding::encoded_length(32)
-        + encoding::encoded_length(TAG_LENGTH)
+    words + encoding::encoded_length(length) + encoding::encoded_length(32) + encoding::encoded_length(TAG_LENGTH)
 }
 
 #[cfg(test)]
@@ -386,11 +362,7 @@ mod tests {
             assert_eq!(kind.as_str().parse::<ValueKind>().unwrap(), kind);
         }
         for name in ["", "Str", "str ", "integer", "null"] {
-            assert_eq!(
-                name.parse::<ValueKind>(),
-                Err(ValueError::UnknownType),
-                "{name:?}"
-            );
+            assert_eq!(name.parse::<ValueKind>(), Err(ValueError::UnknownType), "{name:?}");
         }
     }
 
@@ -405,13 +377,7 @@ mod tests {
             let mut out = b"a: ".to_vec();
             out.reserve_exact(encrypted_length(length, ValueKind::Comment));
             let capacity = out.capacity();
-            cipher(1).encrypt_into(
-                &vec![b'x'; length],
-                ValueKind::Comment,
-                b":",
-                &[3; 32],
-                &mut out,
-            );
+            cipher(1).encrypt_into(&vec![b'x'; length], ValueKind::Comment, b":", &[3; 32], &mut out);
             assert_eq!(out.len(), 3 + encrypted_length(length, ValueKind::Comment));
             assert_eq!(out.capacity(), capacity);
             assert!(out.starts_with(b"a: ENC[AES256_GCM,data:"));
@@ -422,11 +388,7 @@ mod tests {
     fn the_type_is_judged_after_the_authentication() {
         let text = cipher(1).encrypt(b"x", ValueKind::Str, b"a:", &[0; 32]);
         let renamed = text.replace("type:str", "type:int");
-        assert_eq!(
-            open(&renamed, b"a:").unwrap(),
-            b"x",
-            "the type is not authenticated"
-        );
+        assert_eq!(open(&renamed, b"a:").unwrap(), b"x", "the type is not authenticated");
         let unknown = text.replace("type:str", "type:null");
         assert_eq!(open(&unknown, b"a:"), Err(ValueError::UnknownType));
         assert_eq!(open(&unknown, b"b:"), Err(ValueError::Authentication));
@@ -436,53 +398,17 @@ mod tests {
     fn a_broken_part_is_named_and_the_buffer_is_empty_after_it() {
         let text = cipher(1).encrypt(b"plain text", ValueKind::Str, b"a:", &[0; 32]);
         let value = EncryptedValue::parse(&text).unwrap();
-        let broken = |part| ValueError::Base64 {
-            part,
-            source: Base64Error { offset: 1 },
-        };
+        let broken = |part| ValueError::Base64 { part, source: Base64Error { offset: 1 } };
         for (value, expected) in [
-            (
-                EncryptedValue {
-                    data: "A*==",
-                    ..value
-                },
-                broken(Part::Data),
-            ),
-            (
-                EncryptedValue {
-                    iv: "A*==",
-                    ..value
-                },
-                broken(Part::Iv),
-            ),
-            (
-                EncryptedValue {
-                    tag: "A*==",
-                    ..value
-                },
-                broken(Part::Tag),
-            ),
+            (EncryptedValue { data: "A*==", ..value }, broken(Part::Data)),
+            (EncryptedValue { iv: "A*==", ..value }, broken(Part::Iv)),
+            (EncryptedValue { tag: "A*==", ..value }, broken(Part::Tag)),
             (EncryptedValue { iv: "\r", ..value }, ValueError::EmptyNonce),
-            (
-                EncryptedValue {
-                    tag: "AAAA",
-                    data: "AAAA",
-                    ..value
-                },
-                ValueError::Authentication,
-            ),
-            (
-                EncryptedValue {
-                    iv: "AAAA",
-                    ..value
-                },
-                ValueError::Authentication,
-            ),
+            (EncryptedValue { tag: "AAAA", data: "AAAA", ..value }, ValueError::Authentication),
+            (EncryptedValue { iv: "AAAA", ..value }, ValueError::Authentication),
         ] {
             let mut buffer = SecretBytes::new(b"from the last value".to_vec());
-            let error = cipher(1)
-                .decrypt_into(&value, b"a:", &mut buffer)
-                .unwrap_err();
+            let error = cipher(1).decrypt_into(&value, b"a:", &mut buffer).unwrap_err();
             assert_eq!(error, expected);
             assert!(buffer.is_empty());
         }
@@ -494,19 +420,9 @@ mod tests {
         let value = EncryptedValue::parse(&text).unwrap();
         let mut joined = encoding::decode_go(value.data.as_bytes()).unwrap();
         joined.extend(encoding::decode_go(value.tag.as_bytes()).unwrap());
-        let (data, tag) = (
-            encoding::encode(&joined[..2]),
-            encoding::encode(&joined[2..]),
-        );
-        let moved = EncryptedValue {
-            data: &data,
-            tag: &tag,
-            ..value
-        };
-        assert_eq!(
-            cipher(1).decrypt(&moved, b"a:").unwrap().0.expose_secret(),
-            b"hello"
-        );
+        let (data, tag) = (encoding::encode(&joined[..2]), encoding::encode(&joined[2..]));
+        let moved = EncryptedValue { data: &data, tag: &tag, ..value };
+        assert_eq!(cipher(1).decrypt(&moved, b"a:").unwrap().0.expose_secret(), b"hello");
     }
 
     #[test]
@@ -514,14 +430,7 @@ mod tests {
         let text = cipher(1).encrypt(b"x", ValueKind::Str, b"a:", &[9; 32]);
         let value = EncryptedValue::parse(&text).unwrap();
         assert_eq!(value.nonce(), Some([9; 32]));
-        assert_eq!(
-            EncryptedValue {
-                iv: "AAAA",
-                ..value
-            }
-            .nonce(),
-            None
-        );
+        assert_eq!(EncryptedValue { iv: "AAAA", ..value }.nonce(), None);
         assert_eq!(EncryptedValue { iv: "*", ..value }.nonce(), None);
     }
 
