@@ -1,1 +1,122 @@
-//! pattern
+//! Go's regular expressions, exactly.
+//!
+//! SOPS decides by regular expressions which values it encrypts (`encrypted_regex` and its kin) and which rule applies to
+//! a file (`path_regex`). They are Go's, and Rust's differ from them silently: `\d`, `\w`, `\s` and `\b` are ASCII in Go,
+//! `[a&&b]` is a set of three characters, `\pL` has the letters of another Unicode version. Where one of them matched a
+//! key that the other does not, a password would stay readable. So patterns are read here by Go's rules:
+//! ```text
+//! pattern ─ parse ─ pieces ─ regex_syntax::hir::Hir ─ regex_automata::meta ─ is_match, find
+//!            │         └ one text, class, sequence, choice; height and copies, as Go counts them
+//!            └ class, code_points, tables: named classes and cases, from Go's own Unicode tables
+//! ```
+//! The same patterns are refused as by Go 1.26's `regexp.Compile`, for the same reason, and the same text matches at the
+//! same place; the tests ask Go. What is left:
+//! - Limits on size are our own (see [`PatternErrorKind::TooLarge`]), and smaller: Go lets a pattern have gigabytes.
+//! - Go factors common beginnings out of a choice before it measures how deeply a pattern nests, so of those that nest to
+//!   hundreds of levels it refuses some that are accepted here.
+//! - A surrogate written as an escape (`\x{D800}`) never matches here. In Go it matches U+FFFD in the literal beginning of
+//!   some patterns that start with `^`, by an oversight.
+
+mod class;
+mod code_points;
+mod error;
+mod parse;
+mod piece;
+#[rustfmt::skip]
+mod tables;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use regex_automata::meta;
+use regex_automata::nfa::thompson::WhichCaptures;
+
+pub use crate::error::{PatternError, PatternErrorKind};
+
+/// How long a pattern may be, in bytes.
+const LONGEST: usize = 256 << 10;
+
+/// How much memory an automaton of a pattern may take, in bytes; there are two or three of them.
+const LARGEST: usize = 32 << 20;
+
+/// A regular expression, compiled. Cheap to clone.
+///
+/// Searching takes time linear in the text, whatever the pattern.
+#[derive(Clone)]
+pub struct Pattern {
+    text: Box<str>,
+    regex: meta::Regex,
+}
+
+impl Pattern {
+    /// Compiles `pattern` as Go's `regexp.Compile` does.
+    ///
+    /// # Errors
+    /// Those of Go. [`PatternErrorKind::TooLarge`] also if `pattern` is longer than 256 KiB, or if its automaton would take
+    /// more than 32 MiB: that of `\w{1000}` takes less than a hundredth of it, that of `\pL{1000}` nearly all.
+    pub fn new(pattern: &str) -> Result<Self, PatternError> {
+        let too_large = || PatternError::new(PatternErrorKind::TooLarge, 0, pattern);
+        if pattern.len() > LONGEST {
+            return Err(too_large());
+        }
+        let expression = parse::parse(pattern)?;
+        let config = meta::Config::new().which_captures(WhichCaptures::Implicit).nfa_size_limit(Some(LARGEST));
+        // All an expression can be refused for is its size: there is no Unicode `\b` in Go.
+        let regex = meta::Builder::new().configure(config).build_from_hir(&expression).map_err(|_| too_large())?;
+        Ok(Self { text: pattern.into(), regex })
+    }
+
+    /// Whether the pattern matches anywhere in `text`.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// Whether the pattern matches anywhere in `text`, of which each byte that is not UTF-8 counts as one U+FFFD.
+    pub fn is_match_bytes(&self, text: &[u8]) -> bool {
+        match std::str::from_utf8(text) {
+            Ok(text) => self.is_match(text),
+            Err(_) => self.is_match(&replace_invalid(text)),
+        }
+    }
+
+    /// The first match in `text`, as byte offsets. Of those that start there it is the one that a backtracking search
+    /// would find.
+    pub fn find(&self, text: &str) -> Option<Range<usize>> {
+        self.regex.find(text).map(|found| found.range())
+    }
+
+    /// The pattern as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(pattern: &str) -> Result<Self, PatternError> {
+        Self::new(pattern)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.text).finish()
+    }
+}
+
+fn replace_invalid(text: &[u8]) -> String {
+    let mut valid = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        valid.push_str(chunk.valid());
+        valid.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    valid
+}

@@ -1,0 +1,7 @@
+//! Go's regular expressions, proved against Go.
+
+mod classes;
+mod compare;
+mod limits;
+mod probes;
+mod random;
