@@ -1,0 +1,32 @@
+//! `deploy/crds/` is what the types say. `UPDATE_CRDS=1 cargo test -p bulla-api` writes it anew.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+const HEADER: &str =
+    "# Generated from crates/api by `UPDATE_CRDS=1 cargo test -p bulla-api`; edit the types instead.\n";
+
+#[test]
+fn the_generated_definitions_are_up_to_date() {
+    for (file, definition) in [("sealedsecrets.yaml", bulla_api::definition::sealed_secret())] {
+        let path = directory().join(file);
+        let expected = HEADER.to_owned() + &to_yaml(&definition);
+        if std::env::var_os("UPDATE_CRDS").is_some() {
+            std::fs::create_dir_all(directory()).unwrap();
+            std::fs::write(&path, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "deploy/crds/{file} is stale: run `UPDATE_CRDS=1 cargo test -p bulla-api`");
+        let read_back: CustomResourceDefinition = serde_saphyr::from_str(&found).unwrap();
+        assert_eq!(read_back, definition, "{file}");
+    }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/crds")
+}
+
+fn to_yaml(definition: &CustomResourceDefinition) -> String {
+    serde_saphyr::to_string(definition).unwrap()
+}

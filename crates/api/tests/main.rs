@@ -1,0 +1,3 @@
+//! `bulla-api` against the files and the API server it must agree with.
+
+mod generated;

@@ -1,0 +1,1 @@
+//! `bulla-sealed` against the programs it must agree with.
