@@ -54,7 +54,7 @@ versions() {
 # All that the result depends on.
 key() { # set
   if [ "$1" = corpus ]; then
-    { key tools; key controlplane; declare -f build_corpus; } | sha256sum | cut -c1-16
+    { cat "$here"/{oracle,controlplane}/go.{mod,sum}; declare -f build_corpus; } | sha256sum | cut -c1-16
     return
   fi
   local folder; folder=$(module_folder "$1")
@@ -125,7 +125,7 @@ build() { # set
     echo "$set: building into $folder"
     work=$peers/.building-$set-$$
     trap 'rm -rf "$work"' EXIT
-    mkdir -p "$work/bin"
+    mkdir "$work"
     ("build_$set" "$work")
     mv -T "$work" "$folder" 2>/dev/null || [ -d "$folder" ] || fail "cannot move $work to $folder"
     rm -rf "$work"

@@ -10,20 +10,13 @@ use crate::vectors::{File, files};
 /// If the set `corpus` has not been built, or is much smaller than it should be.
 pub fn manifests() -> Vec<File> {
     let found = files(peers::folder(peers::Set::Corpus).join("manifests"));
-    assert!(
-        found.len() > 3000,
-        "manifests went missing: {} left",
-        found.len()
-    );
+    assert!(found.len() > 3000, "manifests went missing: {} left", found.len());
     found
 }
 
 /// Those of [`manifests`] that are YAML by their name.
 pub fn yaml() -> Vec<File> {
-    let is_yaml = |file: &File| {
-        file.path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-    };
+    let is_yaml =
+        |file: &File| file.path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     manifests().into_iter().filter(is_yaml).collect()
 }

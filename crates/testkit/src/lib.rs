@@ -13,9 +13,12 @@
 //! Everything here ends the test with a panic that says what to do when a peer is missing: a test never passes because
 //! there was nothing to compare with. Only `BULLA_WITHOUT_PEERS=1` leaves those tests out ([`needs_peers!`]).
 
+pub mod control_plane;
 pub mod corpus;
+pub mod mutate;
 pub mod oracle;
 pub mod peers;
+pub mod process;
 pub mod sealing;
 pub mod vectors;
 
@@ -28,11 +31,7 @@ use std::path::{Path, PathBuf};
 /// The root of this checkout.
 #[expect(clippy::missing_panics_doc, reason = "it cannot")]
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("the crate lies two folders below it")
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies two folders below it").to_path_buf()
 }
 
 /// A TCP port of the loopback address that nothing listens on now.
@@ -42,12 +41,8 @@ pub fn workspace() -> PathBuf {
 /// # Panics
 /// If the machine has no free port.
 pub fn free_port() -> u16 {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on the loopback address");
-    listener
-        .local_addr()
-        .expect("a listener that is bound has an address")
-        .port()
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on the loopback address");
+    listener.local_addr().expect("a listener that is bound has an address").port()
 }
 
 /// Tells the reader of a test's output that the test was left out, and why.

@@ -104,25 +104,13 @@ pub struct YamlNode {
     #[serde(skip_serializing_if = "is_zero")]
     pub column: usize,
     /// The comment above, its lines with their `#`.
-    #[serde(
-        rename = "head",
-        with = "base64_text",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "head", with = "base64_text", skip_serializing_if = "Vec::is_empty")]
     pub head_comment: Vec<u8>,
     /// The comment on the line.
-    #[serde(
-        rename = "inline",
-        with = "base64_text",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "inline", with = "base64_text", skip_serializing_if = "Vec::is_empty")]
     pub line_comment: Vec<u8>,
     /// The comment below.
-    #[serde(
-        rename = "foot",
-        with = "base64_text",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "foot", with = "base64_text", skip_serializing_if = "Vec::is_empty")]
     pub foot_comment: Vec<u8>,
     /// The number of children, which follow in the list, each with its own.
     #[serde(skip_serializing_if = "is_zero")]
@@ -171,10 +159,7 @@ pub struct TreeItem {
     #[serde(with = "base64_text", skip_serializing_if = "Vec::is_empty")]
     pub text: Vec<u8>,
     /// The key, if this is the entry of a map and no comment.
-    #[serde(
-        with = "base64_text::optional",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "base64_text::optional", skip_serializing_if = "Option::is_none")]
     pub key: Option<Vec<u8>>,
     /// The type of a key that is not a string.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -235,9 +220,7 @@ impl Oracle {
             documents: &'a [YamlDocument],
             indent: u32,
         }
-        self.0
-            .ask("yaml-encode", &Encode { documents, indent })
-            .map(|Output { output }| output)
+        self.0.ask("yaml-encode", &Encode { documents, indent }).map(|Output { output }| output)
     }
 
     /// The tree that SOPS reads from a plain file, a branch a document.
@@ -255,9 +238,7 @@ impl Oracle {
         struct Tree {
             branches: Vec<Branch>,
         }
-        self.0
-            .ask("sops-tree", &Load { input, format })
-            .map(|Tree { branches }| branches)
+        self.0.ask("sops-tree", &Load { input, format }).map(|Tree { branches }| branches)
     }
 
     /// The plain file that SOPS writes for `branches`. `indent` is that of its configuration: for YAML 0 means its
@@ -265,28 +246,14 @@ impl Oracle {
     ///
     /// # Errors
     /// SOPS' own; [`Refusal::Panic`] for a tree that it cannot write.
-    pub fn sops_emit(
-        &self,
-        branches: &[Branch],
-        format: Format,
-        indent: i32,
-    ) -> Result<Vec<u8>, Refusal> {
+    pub fn sops_emit(&self, branches: &[Branch], format: Format, indent: i32) -> Result<Vec<u8>, Refusal> {
         #[derive(Serialize)]
         struct Emit<'a> {
             branches: &'a [Branch],
             format: Format,
             indent: i32,
         }
-        self.0
-            .ask(
-                "sops-emit",
-                &Emit {
-                    branches,
-                    format,
-                    indent,
-                },
-            )
-            .map(|Output { output }| output)
+        self.0.ask("sops-emit", &Emit { branches, format, indent }).map(|Output { output }| output)
     }
 
     /// Whether and where Go finds `pattern` in each of `haystacks`.
@@ -307,20 +274,14 @@ impl Oracle {
             haystacks: Vec<Found>,
         }
         let haystacks = haystacks.iter().map(|haystack| Bytes(haystack)).collect();
-        self.0
-            .ask("regex", &Match { pattern, haystacks })
-            .map(|Matches { haystacks }| haystacks)
+        self.0.ask("regex", &Match { pattern, haystacks }).map(|Matches { haystacks }| haystacks)
     }
 }
 
 // Differences are read by people: texts are shown as such, and what is empty is left out.
 impl fmt::Debug for YamlNode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{:?} {}:{} {}",
-            self.kind, self.line, self.column, self.tag
-        )?;
+        write!(formatter, "{:?} {}:{} {}", self.kind, self.line, self.column, self.tag)?;
         if let Some(resolved) = &self.resolved {
             write!(formatter, " resolved {resolved}")?;
         }
@@ -388,10 +349,7 @@ struct Input<'a> {
     input: &'a [u8],
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde calls"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }

@@ -44,13 +44,9 @@ fn find(set: Set) -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("cannot run {}: {error}", script.display()))?;
     if output.status.success() {
-        Ok(PathBuf::from(
-            String::from_utf8_lossy(&output.stdout).trim_end(),
-        ))
+        Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
     } else {
-        Err(String::from_utf8_lossy(&output.stderr)
-            .trim_end()
-            .to_owned())
+        Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned())
     }
 }
 

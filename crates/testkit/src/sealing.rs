@@ -33,8 +33,7 @@ impl SealingOracle {
     /// # Panics
     /// If the set `controlplane` has not been built.
     pub fn shared() -> &'static Self {
-        static ORACLE: LazyLock<SealingOracle> =
-            LazyLock::new(|| SealingOracle(Lines::new(peers::sealing_oracle())));
+        static ORACLE: LazyLock<SealingOracle> = LazyLock::new(|| SealingOracle(Lines::new(peers::sealing_oracle())));
         &ORACLE
     }
 
@@ -42,17 +41,8 @@ impl SealingOracle {
     ///
     /// # Errors
     /// The package's own.
-    pub fn seal(
-        &self,
-        certificate: &str,
-        plaintext: &[u8],
-        label: &[u8],
-    ) -> Result<Vec<u8>, Refusal> {
-        let request = Request {
-            pem: certificate,
-            input: plaintext,
-            label,
-        };
+    pub fn seal(&self, certificate: &str, plaintext: &[u8], label: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let request = Request { pem: certificate, input: plaintext, label };
         self.0.ask("seal", &request).map(|Output { output }| output)
     }
 
@@ -61,11 +51,7 @@ impl SealingOracle {
     /// # Errors
     /// The package's own, which does not tell a wrong key from a wrong label.
     pub fn open(&self, private_key: &str, sealed: &[u8], label: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let request = Request {
-            pem: private_key,
-            input: sealed,
-            label,
-        };
+        let request = Request { pem: private_key, input: sealed, label };
         self.0.ask("open", &request).map(|Output { output }| output)
     }
 }

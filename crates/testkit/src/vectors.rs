@@ -33,10 +33,7 @@ impl Vector {
 
     /// All headers of this name, in order.
     pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers
-            .iter()
-            .filter(move |(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().filter(move |(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
     fn parse(name: String, content: &[u8]) -> Self {
@@ -44,20 +41,13 @@ impl Vector {
         let mut rest = content;
         loop {
             let end = rest.iter().position(|&byte| byte == b'\n');
-            let end =
-                end.unwrap_or_else(|| panic!("{name}: the headers do not end with an empty line"));
+            let end = end.unwrap_or_else(|| panic!("{name}: the headers do not end with an empty line"));
             let line = String::from_utf8_lossy(&rest[..end]);
             rest = &rest[end + 1..];
             if line.is_empty() {
-                return Self {
-                    name,
-                    headers,
-                    body: rest.to_vec(),
-                };
+                return Self { name, headers, body: rest.to_vec() };
             }
-            let (header, value) = line
-                .split_once(": ")
-                .unwrap_or_else(|| panic!("{name}: not a header: {line:?}"));
+            let (header, value) = line.split_once(": ").unwrap_or_else(|| panic!("{name}: not a header: {line:?}"));
             headers.push((header.to_owned(), value.to_owned()));
         }
     }
@@ -99,14 +89,12 @@ pub fn files(directory: impl AsRef<Path>) -> Vec<File> {
 }
 
 fn collect(directory: &Path, prefix: &str, found: &mut Vec<File>) {
-    let entries =
-        fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     for entry in entries {
         let entry = entry.unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         let file_name = entry.file_name();
-        let file_name = file_name
-            .to_str()
-            .unwrap_or_else(|| panic!("a name that is not UTF-8 in {}", directory.display()));
+        let file_name =
+            file_name.to_str().unwrap_or_else(|| panic!("a name that is not UTF-8 in {}", directory.display()));
         if file_name.starts_with('.') {
             continue;
         }
@@ -114,10 +102,7 @@ fn collect(directory: &Path, prefix: &str, found: &mut Vec<File>) {
         if path.is_dir() {
             collect(&path, &format!("{prefix}{file_name}/"), found);
         } else {
-            found.push(File {
-                name: format!("{prefix}{file_name}"),
-                path,
-            });
+            found.push(File { name: format!("{prefix}{file_name}"), path });
         }
     }
 }
@@ -141,15 +126,10 @@ mod tests {
 
     #[test]
     fn a_vector_is_its_headers_and_its_body() {
-        let vector = Vector::parse(
-            "case".to_owned(),
-            b"expect: no key\nidentity: a\nidentity: b: c\n\nbody: 1\n\nrest",
-        );
+        let vector =
+            Vector::parse("case".to_owned(), b"expect: no key\nidentity: a\nidentity: b: c\n\nbody: 1\n\nrest");
         assert_eq!(vector.header("expect"), Some("no key"));
-        assert_eq!(
-            vector.headers_named("identity").collect::<Vec<_>>(),
-            ["a", "b: c"]
-        );
+        assert_eq!(vector.headers_named("identity").collect::<Vec<_>>(), ["a", "b: c"]);
         assert_eq!(vector.header("comment"), None);
         assert_eq!(vector.body, b"body: 1\n\nrest");
     }
@@ -161,10 +141,7 @@ mod tests {
         for name in ["b/c/d", "z", "a", ".hidden"] {
             fs::write(directory.path().join(name), name).unwrap();
         }
-        let names: Vec<String> = files(directory.path())
-            .into_iter()
-            .map(|file| file.name)
-            .collect();
+        let names: Vec<String> = files(directory.path()).into_iter().map(|file| file.name).collect();
         assert_eq!(names, ["a", "b/c/d", "z"]);
     }
 
@@ -181,10 +158,6 @@ mod tests {
         };
         let vectors = vectors(folder);
         assert!(vectors.len() > 90, "only {} vectors", vectors.len());
-        assert!(
-            vectors
-                .iter()
-                .all(|vector| vector.header("expect").is_some())
-        );
+        assert!(vectors.iter().all(|vector| vector.header("expect").is_some()));
     }
 }

@@ -29,14 +29,7 @@ fn yaml_is_answered_with_every_property_of_a_node() {
             head_comment: vec![],
             ..YamlNode::default()
         },
-        YamlNode {
-            kind: NodeKind::Mapping,
-            tag: "!!map".into(),
-            line: 2,
-            column: 1,
-            length: 4,
-            ..YamlNode::default()
-        },
+        YamlNode { kind: NodeKind::Mapping, tag: "!!map".into(), line: 2, column: 1, length: 4, ..YamlNode::default() },
         YamlNode {
             head_comment: b"# above".into(),
             foot_comment: b"# below".into(),
@@ -52,21 +45,13 @@ fn yaml_is_answered_with_every_property_of_a_node() {
         scalar("!!int", "1", plain, 2, 11),
         scalar("!!str", "two", Style::SINGLE_QUOTED, 2, 14),
         scalar("!!str", "b", plain, 5, 1),
-        YamlNode {
-            kind: NodeKind::Alias,
-            target: 3,
-            resolved: Some("!t".into()),
-            ..scalar("", "x", plain, 5, 4)
-        },
+        YamlNode { kind: NodeKind::Alias, target: 3, resolved: Some("!t".into()), ..scalar("", "x", plain, 5, 4) },
     ];
     for (node, expected) in answer.documents[0].iter().zip(&expected) {
         assert_eq!(node, expected);
     }
     assert_eq!(answer.documents[0].len(), expected.len());
-    assert_eq!(
-        answer.documents[1][1],
-        scalar("!!str", "text\n", Style::LITERAL, 6, 5)
-    );
+    assert_eq!(answer.documents[1][1], scalar("!!str", "text\n", Style::LITERAL, 6, 5));
 }
 
 #[test]
@@ -81,14 +66,10 @@ fn a_yaml_error_comes_with_the_documents_before_it() {
 #[test]
 fn what_go_yaml_reads_it_writes_again() {
     needs_peers!();
-    let input =
-        b"# above\na: &x [1, 'two'] # beside\nb: *x\nc: |-\n  text\n---\nd: !!binary aGk=\n";
+    let input = b"# above\na: &x [1, 'two'] # beside\nb: *x\nc: |-\n  text\n---\nd: !!binary aGk=\n";
     let documents = Oracle::shared().yaml(input).unwrap().documents;
     let output = Oracle::shared().yaml_encode(&documents, 2).unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&output),
-        String::from_utf8_lossy(input)
-    );
+    assert_eq!(String::from_utf8_lossy(&output), String::from_utf8_lossy(input));
 }
 
 #[test]
@@ -101,31 +82,21 @@ fn documents_may_be_thousands_of_levels_deep() {
 }
 
 fn item(kind: &str, key: Option<&str>, text: &str) -> TreeItem {
-    TreeItem {
-        kind: kind.to_owned(),
-        key: key.map(Into::into),
-        text: text.into(),
-        ..TreeItem::default()
-    }
+    TreeItem { kind: kind.to_owned(), key: key.map(Into::into), text: text.into(), ..TreeItem::default() }
 }
 
 #[test]
 fn a_sops_tree_has_comments_types_and_texts() {
     needs_peers!();
-    let input = b"# above\nlist: [a, 1.50, 0x10] # beside\nwhen: 2001-01-01\nbig: 18446744073709551615\nno: ~\ntrue: yes\n";
+    let input =
+        b"# above\nlist: [a, 1.50, 0x10] # beside\nwhen: 2001-01-01\nbig: 18446744073709551615\nno: ~\ntrue: yes\n";
     let branches = Oracle::shared().sops_tree(input, Format::Yaml).unwrap();
     assert_eq!(
         branches,
         [vec![
-            TreeItem {
-                length: 6,
-                ..item("map", None, "")
-            },
+            TreeItem { length: 6, ..item("map", None, "") },
             item("comment", None, " above"),
-            TreeItem {
-                length: 4,
-                ..item("list", Some("list"), "")
-            },
+            TreeItem { length: 4, ..item("list", Some("list"), "") },
             item("comment", None, " beside"),
             item("str", None, "a"),
             item("float", None, "1.5"),
@@ -133,10 +104,7 @@ fn a_sops_tree_has_comments_types_and_texts() {
             item("time", Some("when"), "2001-01-01T00:00:00Z"),
             item("uint64", Some("big"), "18446744073709551615"),
             item("null", Some("no"), ""),
-            TreeItem {
-                key_type: Some("bool".into()),
-                ..item("str", Some("True"), "yes")
-            },
+            TreeItem { key_type: Some("bool".into()), ..item("str", Some("True"), "yes") },
         ]]
     );
 }
@@ -144,9 +112,7 @@ fn a_sops_tree_has_comments_types_and_texts() {
 #[test]
 fn a_comment_on_the_line_of_a_value_is_told_from_one_above() {
     needs_peers!();
-    let branches = Oracle::shared()
-        .sops_tree(b"# above\na: 1 # beside\n", Format::Yaml)
-        .unwrap();
+    let branches = Oracle::shared().sops_tree(b"# above\na: 1 # beside\n", Format::Yaml).unwrap();
     let inline: Vec<bool> = branches[0].iter().map(|item| item.inline).collect();
     assert_eq!(inline, [false, false, true, false]);
 }
@@ -157,39 +123,15 @@ fn sops_writes_the_trees_that_it_reads() {
     let yaml = b"# above\na:\n    - 1\n    - two\nb: 1.5 # beside\nc: {}\n";
     let branches = Oracle::shared().sops_tree(yaml, Format::Yaml).unwrap();
     for (format, indent, expected) in [
-        (
-            Format::Yaml,
-            0,
-            "# above\na:\n    - 1\n    - two\nb: 1.5 # beside\nc: {}\n",
-        ),
-        (
-            Format::Yaml,
-            2,
-            "# above\na:\n  - 1\n  - two\nb: 1.5 # beside\nc: {}\n",
-        ),
-        (
-            Format::Json,
-            -1,
-            "{\n\t\"a\": [\n\t\t1,\n\t\t\"two\"\n\t],\n\t\"b\": 1.5,\n\t\"c\": {}\n}\n",
-        ),
-        (
-            Format::Json,
-            1,
-            "{\n \"a\": [\n  1,\n  \"two\"\n ],\n \"b\": 1.5,\n \"c\": {}\n}\n",
-        ),
+        (Format::Yaml, 0, "# above\na:\n    - 1\n    - two\nb: 1.5 # beside\nc: {}\n"),
+        (Format::Yaml, 2, "# above\na:\n  - 1\n  - two\nb: 1.5 # beside\nc: {}\n"),
+        (Format::Json, -1, "{\n\t\"a\": [\n\t\t1,\n\t\t\"two\"\n\t],\n\t\"b\": 1.5,\n\t\"c\": {}\n}\n"),
+        (Format::Json, 1, "{\n \"a\": [\n  1,\n  \"two\"\n ],\n \"b\": 1.5,\n \"c\": {}\n}\n"),
     ] {
-        let output = Oracle::shared()
-            .sops_emit(&branches, format, indent)
-            .unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&output),
-            expected,
-            "{format:?} {indent}"
-        );
+        let output = Oracle::shared().sops_emit(&branches, format, indent).unwrap();
+        assert_eq!(String::from_utf8_lossy(&output), expected, "{format:?} {indent}");
     }
-    let json = Oracle::shared()
-        .sops_tree(br#"{"a": [1, 1.0, null], "a": 1e3}"#, Format::Json)
-        .unwrap();
+    let json = Oracle::shared().sops_tree(br#"{"a": [1, 1.0, null], "a": 1e3}"#, Format::Json).unwrap();
     let kinds: Vec<&str> = json[0].iter().map(|item| item.kind.as_str()).collect();
     assert_eq!(kinds, ["map", "list", "int", "float", "null", "float"]);
 }
@@ -201,51 +143,23 @@ fn errors_and_panics_of_the_libraries_are_told_apart() {
     let error = oracle.sops_tree(b"a: 1\na: 2\n", Format::Yaml).unwrap_err();
     assert_eq!(
         error,
-        Refusal::Error(
-            "yaml: unmarshal errors:\n  line 2: mapping key \"a\" already defined at line 1"
-                .to_owned()
-        )
+        Refusal::Error("yaml: unmarshal errors:\n  line 2: mapping key \"a\" already defined at line 1".to_owned())
     );
     // Go cannot catch what SOPS does here; the oracle says so and goes on.
-    let panic = oracle
-        .sops_tree(b"{}\n---\na: &a [*a]\n", Format::Yaml)
-        .unwrap_err();
-    assert!(
-        matches!(&panic, Refusal::Panic(message) if message.starts_with("stack overflow")),
-        "{panic}"
-    );
-    let panic = oracle
-        .sops_emit(&[vec![item("list", None, "")]], Format::Json, -1)
-        .unwrap_err();
+    let panic = oracle.sops_tree(b"{}\n---\na: &a [*a]\n", Format::Yaml).unwrap_err();
+    assert!(matches!(&panic, Refusal::Panic(message) if message.starts_with("stack overflow")), "{panic}");
+    let panic = oracle.sops_emit(&[vec![item("list", None, "")]], Format::Json, -1).unwrap_err();
     assert!(matches!(panic, Refusal::Panic(_)), "{panic}");
 }
 
 #[test]
 fn regular_expressions_are_gos() {
     needs_peers!();
-    let found = Oracle::shared()
-        .regex(br"\d+$", &[b"a12", "٣".as_bytes(), b""])
-        .unwrap();
-    let none = Found {
-        is_match: false,
-        span: None,
-    };
-    assert_eq!(
-        found,
-        [
-            Found {
-                is_match: true,
-                span: Some((1, 3))
-            },
-            none,
-            none
-        ]
-    );
+    let found = Oracle::shared().regex(br"\d+$", &[b"a12", "٣".as_bytes(), b""]).unwrap();
+    let none = Found { is_match: false, span: None };
+    assert_eq!(found, [Found { is_match: true, span: Some((1, 3)) }, none, none]);
     let error = Oracle::shared().regex(b"(", &[]).unwrap_err();
-    assert_eq!(
-        error,
-        Refusal::Error("error parsing regexp: missing closing ): `(`".to_owned())
-    );
+    assert_eq!(error, Refusal::Error("error parsing regexp: missing closing ): `(`".to_owned()));
 }
 
 #[test]
