@@ -1,0 +1,70 @@
+//! The performance table: bulla and the programs it replaces do the same work in the same run, and the ratio counts.
+//!
+//! ```text
+//! inputs ──▶ files ──▶ measure(peer), measure(bulla), in turn, N times ──▶ medians ──▶ table (Markdown)
+//! ```
+//!
+//! `benches/run.sh` builds what is measured and calls this. Inputs come from a fixed seed. What each program made is checked:
+//! sops opens what bulla encrypted and the reverse, and bulla gives the input back byte for byte. This program holds no
+//! document in memory: Linux counts the peak of the process that starts a program as the program's own.
+
+mod files;
+mod inputs;
+mod measure;
+mod sealing;
+mod table;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::table::Row;
+
+/// What to measure, from the command line.
+struct Options {
+    /// The release build that is measured.
+    bulla: PathBuf,
+    /// With the 10 MB file, for which sops takes minutes.
+    large: bool,
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            say(&message);
+            return ExitCode::from(2);
+        }
+    };
+    let folder = tempfile::tempdir().expect("a folder for the inputs can be made");
+    let mut rows: Vec<Row> = Vec::new();
+    files::measure(&options.bulla, folder.path(), options.large, &mut rows);
+    sealing::measure(&options.bulla, folder.path(), &mut rows);
+    let mut out = std::io::stdout().lock();
+    write!(out, "{}", table::render(&rows)).expect("standard output takes the table");
+    if rows.iter().all(Row::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
+    let mut bulla = None;
+    let mut large = false;
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--bulla") => bulla = arguments.next().map(PathBuf::from),
+            Some("--large") => large = true,
+            _ => return Err(format!("unknown argument: {}", argument.display())),
+        }
+    }
+    let bulla = bulla.ok_or("usage: bulla-benches --bulla PROGRAM [--large]")?;
+    // The programs run in other folders.
+    let bulla = std::path::absolute(&bulla).map_err(|error| format!("{}: {error}", bulla.display()))?;
+    Ok(Options { bulla, large })
+}
+
+/// Progress, on standard error: the table alone goes to standard output.
+fn say(message: &str) {
+    // A closed standard error is no reason to stop measuring.
+    writeln!(std::io::stderr(), "bench: {message}").ok();
+}
