@@ -1,1 +1,244 @@
-//! keys
+//! Keys that wrap data keys: one narrow trait, [`MasterKey`], and one file per source.
+//!
+//! ```text
+//! data key, or one share of it ─ MasterKey::wrap ─▶ WrappedKey, the `enc` of the file's metadata
+//! WrappedKey ─ MasterKey::unwrap ─▶ the same bytes, or "not for me", or why not
+//!
+//! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
+//! fake     for tests (feature `fake`)
+//! ```
+//!
+//! A master key is one line of a file's metadata: an age recipient, later an ARN or a fingerprint. Several of them wrap the same
+//! bytes for several readers. What is expensive and shared, the identities of age here and a cloud's client later, is an `Arc` that
+//! the keys of one command have in common; who calls bounds how many calls are under way.
+//!
+//! No file, environment variable or terminal is met here: callers hand in what they read ([`age::IdentitySource`]) and what may be
+//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. The one exception: plugins of age are programs found in
+//! `PATH`. Invariant: no error here carries a secret.
+
+pub mod age;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+
+use std::fmt;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use bulla_crypto::SecretBytes;
+
+/// A key that wraps data keys (or shares of one) and unwraps them again.
+///
+/// One file per source: `age.rs` now; `aws.rs`, `vault.rs`, `pgp.rs` and the others with their issue; `fake.rs` for tests.
+#[async_trait]
+pub trait MasterKey: fmt::Debug + Send + Sync {
+    /// Who this is: what the metadata calls it, and messages.
+    fn id(&self) -> KeyId;
+
+    /// Wraps `secret`: a data key of 32 bytes, or a share of 33.
+    ///
+    /// # Errors
+    /// [`WrapError`].
+    async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError>;
+
+    /// Unwraps what [`MasterKey::wrap`] made. `Ok(None)`: wrapped for another key, try the next. `Err`: this key should have worked
+    /// and did not, which matters only if no other key works.
+    ///
+    /// # Errors
+    /// [`UnwrapError`].
+    async fn unwrap(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError>;
+
+    /// Where this key looked for the means to unwrap, and what was there: for the message when no key at all works. Keys that share
+    /// their means give the same places, so the reader of several lists drops what repeats.
+    fn tried(&self) -> Vec<Tried> {
+        Vec::new()
+    }
+}
+
+/// The kinds of master keys that the SOPS format names.
+///
+/// An enum though sources are an open set: the *names* are a closed one, fixed by the file format, and `decryption_order` may name
+/// all of them whether or not this program can use them. Code for a new source is a file of this crate; this list does not grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// `kms`: AWS KMS.
+    Kms,
+    /// `gcp_kms`: Google Cloud KMS.
+    GcpKms,
+    /// `hckms`: Huawei Cloud KMS.
+    HcKms,
+    /// `azure_kv`: Azure Key Vault.
+    AzureKv,
+    /// `hc_vault`: HashiCorp Vault and OpenBao, transit engine.
+    HcVault,
+    /// `pgp`: OpenPGP.
+    Pgp,
+    /// `age`
+    Age,
+}
+
+impl Source {
+    /// All of them, in the order in which SOPS reads them from a file.
+    pub const ALL: [Self; 7] =
+        [Self::Kms, Self::GcpKms, Self::HcKms, Self::AzureKv, Self::HcVault, Self::Pgp, Self::Age];
+
+    /// The name of its list in the metadata, and in `decryption_order`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kms => "kms",
+            Self::GcpKms => "gcp_kms",
+            Self::HcKms => "hckms",
+            Self::AzureKv => "azure_kv",
+            Self::HcVault => "hc_vault",
+            Self::Pgp => "pgp",
+            Self::Age => "age",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name is not one of a key source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown key type `{0}`: expected `age`, `pgp`, `kms`, `gcp_kms`, `azure_kv`, `hc_vault` or `hckms`")]
+pub struct UnknownSource(String);
+
+impl FromStr for Source {
+    type Err = UnknownSource;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let source = Self::ALL.into_iter().find(|source| source.as_str() == name);
+        source.ok_or_else(|| UnknownSource(name.to_owned()))
+    }
+}
+
+/// Names one master key. Two keys with equal ids are the same key, wherever they are written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId {
+    /// Its kind.
+    pub source: Source,
+    /// What SOPS identifies it by within its kind: the recipient, ARN, fingerprint or address.
+    pub name: String,
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.source, self.name)
+    }
+}
+
+/// A wrapped data key as text, as the metadata's `enc` holds it: armored, base64 or a token, by source. Not a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WrappedKey(String);
+
+impl WrappedKey {
+    /// Takes the text of an `enc`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text for an `enc`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text itself.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl From<String> for WrappedKey {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A place where the means to unwrap were looked for, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tried {
+    /// An environment variable, a path, a program; later a credential source.
+    pub place: String,
+    /// What was there: `not set`, `1 identity, for age1…`, `line 3: unknown identity type`.
+    pub outcome: String,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.place, self.outcome)
+    }
+}
+
+/// Why a key could not wrap. The caller knows which key it was ([`MasterKey::id`]).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapError {
+    /// The recipient is not one.
+    #[error(transparent)]
+    Recipient(#[from] age::RecipientError),
+    /// A plugin is missing, failed, or refused.
+    #[error("the plugin `{program}` could not encrypt: {reason}")]
+    Plugin {
+        /// The program that was run or looked for.
+        program: String,
+        /// What it said, or that it was not found.
+        reason: String,
+    },
+    /// Nothing that should happen.
+    #[error("encrypting failed: {0}")]
+    Failed(String),
+}
+
+/// Why a key that could have unwrapped did not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnwrapError {
+    /// The text is not what the source writes. The file was damaged.
+    #[error("the wrapped key is damaged: {0}")]
+    Malformed(String),
+    /// A key opened it, and what is inside was changed.
+    #[error("the wrapped key is damaged: it does not authenticate under the key that fits")]
+    Damaged,
+    /// Nothing that was found fits, and something that might have could not be read or used: see the list.
+    #[error("no identity fits{}", list(.0))]
+    NoIdentity(Vec<Tried>),
+}
+
+fn list(tried: &[Tried]) -> String {
+    let mut text = String::new();
+    for (index, tried) in tried.iter().enumerate() {
+        text.push_str(if index == 0 { ": " } else { "; " });
+        text.push_str(&tried.to_string());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_have_the_names_of_the_format() {
+        for source in Source::ALL {
+            assert_eq!(source.as_str().parse::<Source>().unwrap(), source);
+        }
+        let error = "aws".parse::<Source>().unwrap_err();
+        assert!(error.to_string().starts_with("unknown key type `aws`: expected `age`"));
+    }
+
+    #[test]
+    fn an_error_lists_what_was_tried() {
+        let tried = |place: &str, outcome: &str| Tried { place: place.into(), outcome: outcome.into() };
+        let error = UnwrapError::NoIdentity(vec![
+            tried("SOPS_AGE_KEY", "not set"),
+            tried("keys.txt", "line 3: unknown identity type"),
+        ]);
+        assert_eq!(
+            error.to_string(),
+            "no identity fits: `SOPS_AGE_KEY`: not set; `keys.txt`: line 3: unknown identity type"
+        );
+    }
+}
