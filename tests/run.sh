@@ -43,7 +43,7 @@ locked=()
 [ -z "${CI:-}" ] || locked=(--locked)
 scope=(--workspace)
 [ $# -eq 0 ] || scope=("$@")
-cargo test "${locked[@]}" "${scope[@]}" --no-run 2>&1 | { grep -v '^  Executable' || true; }
+cargo test "${locked[@]}" "${scope[@]}" --no-run 2>&1 | { grep --line-buffered -v '^  Executable' || true; }
 built=$SECONDS
 
 if [ -n "$peers_build" ]; then
