@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# docs/dependencies.md names every crate that the workspace depends on directly, with its reason, and no other.
+# docs/dependencies.md names every crate that the workspace depends on directly, with its reason, and no other;
+# docs/architecture.md draws the arrows between our own crates as the manifests have them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 page=docs/dependencies.md
@@ -18,5 +19,15 @@ while read -r name; do echo "$page: \`$name\` is not a direct dependency (any mo
 # What the root declares and no crate takes is only there to mislead.
 declared() { awk '/^\[/ { within = ($0 == "[workspace.dependencies]"); next } within && /^[a-z]/ { match($0, /^[A-Za-z0-9_-]+/); print substr($0, 1, RLENGTH) }' Cargo.toml | grep -v '^bulla-' | sort -u; }
 while read -r name; do echo "Cargo.toml: \`$name\` is in [workspace.dependencies] and no crate takes it" >&2; status=1; done < <(comm -23 <(declared) <(direct))
+
+# Our own crates: `| `NAME` | … | `A`, `B` |` in the page, `bulla-A` in the manifest. Dependencies of tests are not drawn.
+arrows=docs/architecture.md
+for manifest in crates/*/Cargo.toml; do
+  crate=$(basename "$(dirname "$manifest")")
+  have=$(awk '/^\[/ { within = ($0 == "[dependencies]"); next } within && /^bulla-/ { match($0, /^bulla-[a-z]+/); print substr($0, 7, RLENGTH - 6) }' "$manifest" | sort | paste -sd ' ' -)
+  drawn=$(sed -n "s/^| \`$crate\` |.*|\([^|]*\)|\$/\1/p" "$arrows" | tr -d ',`' | xargs -n 1 | sort | paste -sd ' ' -)
+  grep -q "^| \`$crate\` |" "$arrows" || { echo "$arrows: \`$crate\` has no row" >&2; status=1; continue; }
+  [ "$have" = "$drawn" ] || { echo "$arrows: \`$crate\` stands on \`${have:-nothing}\`, the row says \`${drawn:-nothing}\`" >&2; status=1; }
+done
 [ $status = 0 ] && echo "dependencies.sh: $(direct | wc -l) direct dependencies, each with its reason"
 exit $status
