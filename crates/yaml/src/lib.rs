@@ -23,14 +23,18 @@ mod parse;
 mod resolve;
 mod scan;
 mod source;
+mod spell;
 mod time;
 mod tree;
+mod write;
 
 pub use error::{Expected, ParseError, Position};
 pub use resolve::{Resolved, resolve};
 pub use source::Encoding;
+pub use spell::{can_be_literal, double_quoted, reads_back_plain, single_quoted, string_style};
 pub use time::Timestamp;
 pub use tree::{Children, Comment, Comments, Document, Kind, Node, NodeId, Span, Stream, Style};
+pub use write::{Writer, literal};
 
 /// Reads a stream of YAML documents.
 ///

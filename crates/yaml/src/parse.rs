@@ -281,7 +281,7 @@ impl<'t> Parser<'t> {
         self.line.clear();
         self.stem.clear();
         let foot = if foot.is_empty() { head } else { foot };
-        self.build.end_document(if explicit { end.offset } else { start.offset }, explicit, &foot);
+        self.build.end_document(start.offset, if explicit { end.offset } else { start.offset }, explicit, &foot);
         Ok(State::DocumentStart)
     }
 
@@ -673,10 +673,11 @@ impl<'t> Build<'t> {
         self.content_from
     }
 
-    fn end_document(&mut self, end: u32, explicit_end: bool, foot: &[Span]) {
+    fn end_document(&mut self, content_end: u32, end: u32, explicit_end: bool, foot: &[Span]) {
         let foot = self.keep(foot);
         if let Some(document) = self.documents.last_mut() {
             document.span.end = end;
+            document.content_end = content_end;
             document.explicit_end = explicit_end;
             document.foot = foot;
         }

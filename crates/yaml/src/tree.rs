@@ -104,6 +104,8 @@ pub(crate) struct Attached {
 pub(crate) struct DocumentData {
     pub(crate) root: u32,
     pub(crate) span: Span,
+    /// Where its `...`, the next document or the end of the input begins.
+    pub(crate) content_end: u32,
     pub(crate) explicit_start: bool,
     pub(crate) explicit_end: bool,
     pub(crate) head: Range<u32>,
@@ -150,6 +152,21 @@ impl Stream {
         self.documents.iter().map(|data| Document { stream: self, data })
     }
 
+    /// The node with this [number](Node::number), which must be one of this stream.
+    pub fn node_by_number(&self, number: usize) -> Node<'_> {
+        self.node(NodeId(number as u32))
+    }
+
+    /// Is there an alias in any document?
+    pub fn has_aliases(&self) -> bool {
+        self.nodes.iter().any(|node| node.kind == Kind::Alias)
+    }
+
+    /// How many nodes there are in all documents.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The node of this name.
     pub fn node(&self, id: NodeId) -> Node<'_> {
         Node { stream: self, id }
@@ -186,6 +203,11 @@ impl<'s> Document<'s> {
     /// From its directives or its start mark, or else its first node, to its end mark or the next document.
     pub fn span(&self) -> Span {
         self.data.span
+    }
+
+    /// Where its content ends with all comments: where its `...`, the next document or the end of the input begins.
+    pub fn content_end(&self) -> u32 {
+        self.data.content_end
     }
 
     /// Does it begin with `---`?
@@ -266,6 +288,11 @@ impl<'s> Node<'s> {
     /// Node behind the last descendant; ids from this one's to that one's are its subtree.
     pub fn end(&self) -> NodeId {
         NodeId(self.data().end)
+    }
+
+    /// Number of a node within its stream, from 0.
+    pub fn number(&self) -> usize {
+        self.id.0 as usize
     }
 
     /// What an alias stands for; of any other node itself.

@@ -1,0 +1,392 @@
+//! Changes to a document. What no change touches keeps its bytes.
+
+use std::ops::Range;
+
+use bulla_yaml::{Style, Writer};
+use zeroize::Zeroizing;
+
+use crate::spell::{self, Mode, in_flow};
+use crate::tree::{Document, Kind, NONE, Node, Source, Value};
+use crate::{Format, Tree};
+
+/// Why an entry could not be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// It shares its line with the container around it.
+    #[error("cannot remove an entry that shares its line with another; write it on a line of its own")]
+    SharedLine,
+    /// It lies in what an alias stands for.
+    #[error("cannot remove an entry of an alias; change the anchor's own content, or replace the alias")]
+    Expanded,
+}
+
+/// Changes to one document, in any order.
+#[derive(Debug)]
+pub struct Edits<'d> {
+    document: &'d Document,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+struct Change {
+    range: Range<usize>,
+    text: Zeroizing<String>,
+}
+
+impl<'d> Edits<'d> {
+    /// No changes yet.
+    pub fn new(document: &'d Document) -> Edits<'d> {
+        Edits { document, changes: Vec::new() }
+    }
+
+    /// The document that is changed.
+    pub fn document(&self) -> &'d Document {
+        self.document
+    }
+
+    /// Are there no changes?
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Gives a scalar a new value. It keeps its style where that can carry the value, and is quoted wherever some reader
+    /// of YAML might misread it.
+    pub fn set_value(&mut self, scalar: Node<'d>, value: &Value<'_>) {
+        let text = spell::rendered(scalar, value, Mode::New);
+        self.replace_scalar(scalar, text);
+    }
+
+    /// Puts a decrypted value back in its place, as plain as the place was.
+    pub fn restore_value(&mut self, scalar: Node<'d>, value: &Value<'_>) {
+        let text = spell::rendered(scalar, value, Mode::Restored);
+        self.replace_scalar(scalar, text);
+    }
+
+    /// Spells a scalar exactly so.
+    pub fn set_spelling(&mut self, scalar: Node<'d>, spelling: &str) {
+        self.replace_scalar(scalar, spelling.to_owned());
+    }
+
+    /// Puts `ENC[…]` in place of a scalar: inside its quotes, below its block header; in flow context in quotes.
+    pub fn set_encrypted(&mut self, scalar: Node<'d>, text: &str) {
+        let text = spell::encrypted(scalar, text);
+        self.replace_scalar(scalar, text);
+    }
+
+    /// Replaces what stands behind the `#` of a comment.
+    pub fn set_comment(&mut self, comment: Node<'d>, text: &str) {
+        let data = comment.data();
+        self.change(data.node as usize..data.key as usize, text.to_owned());
+    }
+
+    /// Replaces a scalar, an alias or a container by a tree on one line.
+    pub fn set_tree(&mut self, node: Node<'d>, tree: &Tree) {
+        let text = tree.on_one_line(self.document.format());
+        if node.kind() == Kind::Scalar || node.is_alias() {
+            self.replace_scalar(node, text);
+            return;
+        }
+        let range = self.container_range(node);
+        let text = if self.follows_indicator(range.start) { format!(" {text}") } else { text };
+        self.change(range, text);
+    }
+
+    /// Adds an entry behind the last one of a mapping. At the top of a document it comes behind everything else.
+    pub fn append(&mut self, mapping: Node<'d>, key: &str, tree: &Tree) {
+        match &self.document.source {
+            Source::Json(_) => self.append_json(mapping, key, tree),
+            Source::Yaml(stream) => self.append_yaml(stream, mapping, key, tree),
+        }
+    }
+
+    /// Removes an entry of a mapping or an item of a list with its lines. A container that has no other becomes empty.
+    ///
+    /// # Errors
+    /// [`EditError`] if it has no lines of its own.
+    pub fn remove(&mut self, entry: Node<'d>) -> Result<(), EditError> {
+        if entry.is_expanded() {
+            return Err(EditError::Expanded);
+        }
+        if in_flow(entry) {
+            self.remove_from_flow(entry);
+            return Ok(());
+        }
+        let Some(lines) = self.lines_of(entry) else {
+            return Err(EditError::SharedLine);
+        };
+        let Some(parent) = entry.parent() else { return Err(EditError::SharedLine) };
+        let alone = parent.children().filter(|child| child.kind() != Kind::Comment).count() == 1;
+        self.change(lines.clone(), String::new());
+        if alone {
+            let empty = if parent.kind() == Kind::Mapping { "{}" } else { "[]" };
+            match self.value_place(parent) {
+                Some(place) => self.change(place..place, format!(" {empty}")),
+                None => self.change(lines.end..lines.end, format!("{empty}\n")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes with every change in them. Where one change lies inside another, the outer one counts.
+    pub fn apply(mut self) -> Zeroizing<Vec<u8>> {
+        let source = self.document.text();
+        self.changes.sort_by(|a, b| a.range.start.cmp(&b.range.start).then(b.range.end.cmp(&a.range.end)));
+        let added: usize = self.changes.iter().map(|change| change.text.len()).sum();
+        let mut text = Zeroizing::new(String::with_capacity(source.len() + added));
+        let mut done = 0;
+        for change in &self.changes {
+            if change.range.start < done {
+                continue;
+            }
+            text.push_str(&source[done..change.range.start]);
+            text.push_str(&change.text);
+            done = change.range.end;
+        }
+        text.push_str(&source[done..]);
+        match &self.document.source {
+            Source::Yaml(stream) if stream.encoding() != bulla_yaml::Encoding::Utf8 => stream.encoding().encode(&text),
+            _ => Zeroizing::new(std::mem::take(&mut *text).into_bytes()),
+        }
+    }
+
+    fn change(&mut self, range: Range<usize>, text: String) {
+        self.changes.push(Change { range, text: Zeroizing::new(text) });
+    }
+
+    fn replace_scalar(&mut self, scalar: Node<'d>, text: String) {
+        let range = spell::region(scalar);
+        // An empty value has no characters, and nothing before it but its indicator.
+        let text = if range.is_empty() && self.follows_indicator(range.start) { format!(" {text}") } else { text };
+        self.change(range, text);
+    }
+
+    fn follows_indicator(&self, offset: usize) -> bool {
+        self.document.format() == Format::Yaml && self.document.text()[..offset].ends_with([':', '-', '?'])
+    }
+
+    /// The line break that the file uses.
+    fn line_break(&self) -> &'static str {
+        let text = self.document.text();
+        match text.find('\n') {
+            Some(place) if text[..place].ends_with('\r') => "\r\n",
+            _ => "\n",
+        }
+    }
+
+    /// Where the line of `offset` begins.
+    fn line_start(&self, offset: usize) -> usize {
+        self.document.text()[..offset].rfind(['\n', '\r']).map_or(0, |place| place + 1)
+    }
+
+    /// Behind the line break of the line of `offset`; the end of the text if it has none.
+    fn line_end(&self, offset: usize) -> usize {
+        let text = self.document.text();
+        match text[offset..].find(['\n', '\r']) {
+            None => text.len(),
+            Some(place) if text[offset + place..].starts_with("\r\n") => offset + place + 2,
+            Some(place) => offset + place + 1,
+        }
+    }
+
+    // YAML
+
+    fn append_yaml(&mut self, stream: &bulla_yaml::Stream, mapping: Node<'d>, key: &str, tree: &Tree) {
+        let node = stream.node_by_number(mapping.data().node as usize);
+        if node.style() == Style::Flow {
+            self.append_flow(mapping, &format!("{key}: {}", tree.on_one_line(Format::Yaml)));
+            return;
+        }
+        let text = self.document.text();
+        let is_root = mapping.data().parent == NONE;
+        let column = match node.kind() {
+            bulla_yaml::Kind::Mapping => {
+                let start = node.content_span().start as usize;
+                start - self.line_start(start)
+            }
+            _ => 0,
+        };
+        let at = if is_root {
+            let place = self.document.roots.iter().position(|&root| root == mapping.entry).unwrap_or_default();
+            stream.documents().nth(place).map_or(text.len(), |document| document.content_end() as usize)
+        } else {
+            let end = node.span().end as usize;
+            if self.line_start(end) == end { end } else { self.line_end(end) }
+        };
+        let mut writer = Writer::at(4, column);
+        writer.key(key);
+        tree.feed(&mut writer);
+        let mut lines = writer.finish();
+        let starts_line = at == 0 || text[..at].ends_with(['\n', '\r']);
+        if !starts_line {
+            lines.insert(0, '\n');
+            // As the file ended without a line break, so it ends now.
+            lines.pop();
+        }
+        if self.line_break() == "\r\n" {
+            *lines = lines.replace('\n', "\r\n");
+        }
+        let lines = std::mem::take(&mut *lines);
+        self.change(at..at, lines);
+    }
+
+    /// Adds an entry before the closing brace.
+    fn append_flow(&mut self, mapping: Node<'d>, entry: &str) {
+        let last = mapping.children().filter(|child| child.kind() != Kind::Comment).last();
+        match last {
+            Some(last) => {
+                let end = self.flow_end(last);
+                self.change(end..end, format!(", {entry}"));
+            }
+            None => {
+                let start = self.flow_start(mapping) + 1;
+                self.change(start..start, entry.to_owned());
+            }
+        }
+    }
+
+    /// Removes what [`Edits::append`] added at the top of a document.
+    pub(crate) fn remove_appended(&mut self, entry: Node<'d>) {
+        if in_flow(entry) {
+            self.remove_from_flow(entry);
+            return;
+        }
+        let Some(lines) = self.lines_of(entry) else { return };
+        let text = self.document.text();
+        let unfinished = lines.end == text.len() && !text.ends_with(['\n', '\r']);
+        let start = if unfinished { spell::without_last_break(&text[..lines.start]).len() } else { lines.start };
+        self.change(start..lines.end, String::new());
+    }
+
+    /// The whole lines of an entry or item in block context; `None` if it shares its first line with something else.
+    fn lines_of(&self, entry: Node<'d>) -> Option<Range<usize>> {
+        let Source::Yaml(stream) = &self.document.source else { return None };
+        let data = entry.data();
+        let value = stream.node_by_number(data.node as usize);
+        let first = match data.key {
+            NONE => value.span().start,
+            key => stream.node_by_number(key as usize).span().start,
+        };
+        let start = self.line_start(first as usize);
+        let before = self.document.text()[start..first as usize].trim_matches(' ');
+        let own = match data.key {
+            NONE => before == "-",
+            _ => before.is_empty() || before == "?",
+        };
+        let end = (value.span().end as usize).max(first as usize);
+        let end = if end > start && self.line_start(end) == end { end } else { self.line_end(end) };
+        own.then_some(start..end)
+    }
+
+    /// Where the value of a container's key begins, behind the `:`.
+    fn value_place(&self, container: Node<'d>) -> Option<usize> {
+        let Source::Yaml(stream) = &self.document.source else { return None };
+        let key = container.data().key;
+        if key == NONE {
+            return None;
+        }
+        let end = stream.node_by_number(key as usize).span().end as usize;
+        self.document.text()[end..].find(':').map(|place| end + place + 1)
+    }
+
+    /// All characters of a container behind its key, anchor and tag.
+    fn container_range(&self, node: Node<'d>) -> Range<usize> {
+        match &self.document.source {
+            Source::Json(text) => text.span(node.data().node).range(),
+            Source::Yaml(stream) => {
+                let container = stream.node_by_number(node.data().node as usize);
+                let mut range = container.content_span().range();
+                if container.style() == Style::Block {
+                    range.start = self.value_place(node).unwrap_or(range.start);
+                    let text = spell::without_last_break(&self.document.text()[range.clone()]);
+                    range.end = range.start + text.len();
+                }
+                range
+            }
+        }
+    }
+
+    // Flow collections and JSON
+
+    fn flow_start(&self, container: Node<'d>) -> usize {
+        match &self.document.source {
+            Source::Json(text) => text.span(container.data().node).start as usize,
+            Source::Yaml(stream) => {
+                stream.node_by_number(container.data().node as usize).content_span().start as usize
+            }
+        }
+    }
+
+    fn flow_end(&self, entry: Node<'d>) -> usize {
+        let data = entry.data();
+        match &self.document.source {
+            Source::Json(text) => text.span(data.node).end as usize,
+            Source::Yaml(stream) => {
+                let value = stream.node_by_number(data.node as usize).span().end;
+                let key = if data.key == NONE { 0 } else { stream.node_by_number(data.key as usize).span().end };
+                value.max(key) as usize
+            }
+        }
+    }
+
+    fn entry_start(&self, entry: Node<'d>) -> usize {
+        let data = entry.data();
+        let place = if data.key == NONE { data.node } else { data.key };
+        match &self.document.source {
+            Source::Json(text) => text.span(place).start as usize,
+            Source::Yaml(stream) => stream.node_by_number(place as usize).span().start as usize,
+        }
+    }
+
+    fn remove_from_flow(&mut self, entry: Node<'d>) {
+        let Some(parent) = entry.parent() else { return };
+        let siblings: Vec<_> = parent.children().filter(|child| child.kind() != Kind::Comment).collect();
+        let place = siblings.iter().position(|sibling| sibling.entry == entry.entry).unwrap_or_default();
+        let range = if place > 0 {
+            self.flow_end(siblings[place - 1])..self.flow_end(entry)
+        } else if let Some(next) = siblings.get(1) {
+            self.entry_start(entry)..self.entry_start(*next)
+        } else {
+            self.entry_start(entry)..self.flow_end(entry)
+        };
+        self.change(range, String::new());
+    }
+
+    fn append_json(&mut self, mapping: Node<'d>, key: &str, tree: &Tree) {
+        let text = self.document.text();
+        let last = mapping.children().last();
+        let first = mapping.children().next();
+        // Entries on lines of their own get another line, indented as they are.
+        let indent = first.and_then(|first| {
+            let start = self.entry_start(first);
+            let line = self.line_start(start);
+            let indent = &text[line..start];
+            (line > 0 && indent.bytes().all(|byte| matches!(byte, b' ' | b'\t'))).then_some(indent)
+        });
+        let key = spell::json_string(key);
+        let entry = match indent {
+            Some(indent) => {
+                let outer = self.line_start(self.flow_start(mapping));
+                let around = text[outer..].bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+                let step = indent.get(around.min(indent.len())..).filter(|step| !step.is_empty()).unwrap_or("\t");
+                let depth = if step.is_empty() { 1 } else { indent.len() / step.len() };
+                let mut value = String::new();
+                tree.write_json(&mut value, step, depth);
+                let line_break = self.line_break();
+                format!("{line_break}{indent}{key}: {}", value.replace('\n', line_break))
+            }
+            None => format!("{key}: {}", tree.on_one_line(Format::Json)),
+        };
+        match last {
+            Some(last) => {
+                let end = self.flow_end(last);
+                let separator = if indent.is_some() { "," } else { ", " };
+                self.change(end..end, format!("{separator}{entry}"));
+            }
+            None => {
+                let start = self.flow_start(mapping) + 1;
+                self.change(start..start, entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! How values are spelt in place: the characters that an edit of a scalar replaces, and what it puts there.
+//!
+//! Encryption keeps a scalar's quotes or block header around `ENC[…]`, and decryption renders the value in the style that
+//! it finds. Where that does not give the original spelling back, [`restores`] says so, and the spelling is kept beside
+//! the value by the caller.
+
+mod block;
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use bulla_yaml::{Resolved, Style, double_quoted, reads_back_plain, single_quoted, string_style};
+
+use crate::tree::{Document, EntryKind, Node, Source, Value};
+use crate::{Format, json};
+
+/// Is the value new, or does it come back to where it was?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Quoted wherever any reader of YAML might misread it.
+    New,
+    /// As plain as the place was.
+    Restored,
+}
+
+/// The characters that an edit of this scalar (or alias) replaces.
+pub(crate) fn region(node: Node<'_>) -> Range<usize> {
+    match &node.document.source {
+        Source::Json(text) => text.span(node.data().node).range(),
+        Source::Yaml(stream) => yaml_region(stream, stream.node_by_number(node.data().node as usize)),
+    }
+}
+
+fn yaml_region(stream: &bulla_yaml::Stream, node: bulla_yaml::Node<'_>) -> Range<usize> {
+    let mut range = if keeps_tag(node) { node.content_span().range() } else { node.span().range() };
+    if matches!(node.style(), Style::Literal | Style::Folded) {
+        let spelling = &stream.text()[range.clone()];
+        range.end -= spelling.len() - without_last_break(spelling).len();
+    }
+    range
+}
+
+/// Can the tag stay in front of `ENC[…]`, which is a string?
+fn keeps_tag(node: bulla_yaml::Node<'_>) -> bool {
+    !matches!(node.tag(), Some("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp" | "!!binary"))
+}
+
+pub(crate) fn without_last_break(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r'])).unwrap_or(text)
+}
+
+/// What stands in place of the scalar once it is encrypted.
+pub(crate) fn encrypted(node: Node<'_>, text: &str) -> String {
+    match &node.document.source {
+        Source::Json(_) => format!("\"{text}\""),
+        Source::Yaml(stream) => {
+            let scalar = stream.node_by_number(node.data().node as usize);
+            match encrypted_style(node, scalar) {
+                Style::SingleQuoted => format!("'{text}'"),
+                Style::DoubleQuoted => format!("\"{text}\""),
+                Style::Literal | Style::Folded => block::encrypted(stream, scalar, text),
+                _ => text.to_owned(),
+            }
+        }
+    }
+}
+
+/// The style that `ENC[…]` gets: the scalar's own, but quoted where its brackets and commas would end it.
+fn encrypted_style(node: Node<'_>, scalar: bulla_yaml::Node<'_>) -> Style {
+    match scalar.style() {
+        Style::Plain if in_flow(node) => Style::DoubleQuoted,
+        style @ (Style::Literal | Style::Folded) if !keeps_tag(scalar) || block::indentation(scalar).is_none() => {
+            debug_assert!(matches!(style, Style::Literal | Style::Folded));
+            Style::DoubleQuoted
+        }
+        style => style,
+    }
+}
+
+/// Does the node lie in brackets or braces?
+pub(crate) fn in_flow(node: Node<'_>) -> bool {
+    let Source::Yaml(stream) = &node.document.source else { return true };
+    let Some(parent) = node.parent() else { return false };
+    // Flow context has no block context in it, so the nearest container decides.
+    stream.node_by_number(parent.data().node as usize).target().style() == Style::Flow
+}
+
+/// What the scalar is replaced by to hold `value`.
+pub(crate) fn rendered(node: Node<'_>, value: &Value<'_>, mode: Mode) -> String {
+    match &node.document.source {
+        Source::Json(_) => json_value(value),
+        Source::Yaml(stream) => {
+            let scalar = stream.node_by_number(node.data().node as usize);
+            yaml_value(value, scalar.style(), in_flow(node), mode, Some((stream, scalar)))
+        }
+    }
+}
+
+pub(crate) fn restores(node: Node<'_>, value: &Value<'_>) -> bool {
+    match &node.document.source {
+        Source::Json(_) => json_value(value) == node.spelling(),
+        Source::Yaml(stream) => {
+            let scalar = stream.node_by_number(node.data().node as usize);
+            if !keeps_tag(scalar) || scalar.kind() == bulla_yaml::Kind::Alias {
+                return false;
+            }
+            let style = encrypted_style(node, scalar);
+            if style != scalar.style() {
+                // A number is written without quotes wherever it stands.
+                return !matches!(value, Value::String(_))
+                    && scalar.style() == Style::Plain
+                    && plain_value(value).is_some_and(|spelling| spelling == node.spelling());
+            }
+            // The common case costs no copy.
+            if style == Style::Plain
+                && let Value::String(bytes) = value
+            {
+                return std::str::from_utf8(bytes).is_ok_and(|text| {
+                    text == node.spelling() && stays_plain(text, in_flow(node), Mode::Restored)
+                });
+            }
+            yaml_value(value, style, in_flow(node), Mode::Restored, Some((stream, scalar))) == node.spelling()
+        }
+    }
+}
+
+/// A scalar of YAML for `value` in `style` if that can carry it, else in one that can. `place` is where it goes.
+fn yaml_value(
+    value: &Value<'_>,
+    style: Style,
+    in_flow: bool,
+    mode: Mode,
+    place: Option<(&bulla_yaml::Stream, bulla_yaml::Node<'_>)>,
+) -> String {
+    let Value::String(bytes) = value else {
+        return plain_value(value).unwrap_or_default();
+    };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return format!("!!binary {}", base64::engine::general_purpose::STANDARD.encode(bytes));
+    };
+    match style {
+        Style::Plain if stays_plain(text, in_flow, mode) => text.to_owned(),
+        Style::SingleQuoted => single_quoted(text).unwrap_or_else(|| double_quoted(text)),
+        Style::DoubleQuoted => double_quoted(text),
+        Style::Literal | Style::Folded => place
+            .and_then(|(stream, scalar)| block::rendered(stream, scalar, text))
+            .unwrap_or_else(|| double_quoted(text)),
+        _ => match string_style(text, in_flow) {
+            Style::Plain => text.to_owned(),
+            Style::SingleQuoted => single_quoted(text).unwrap_or_else(|| double_quoted(text)),
+            _ => double_quoted(text),
+        },
+    }
+}
+
+fn stays_plain(text: &str, in_flow: bool, mode: Mode) -> bool {
+    match mode {
+        Mode::New => string_style(text, in_flow) == Style::Plain && reads_back_plain(text, in_flow),
+        Mode::Restored => {
+            reads_back_plain(text, in_flow)
+                && matches!(bulla_yaml::resolve(text), Resolved::String | Resolved::Merge)
+        }
+    }
+}
+
+/// What is no string, as go-yaml writes it.
+pub(crate) fn plain_value(value: &Value<'_>) -> Option<String> {
+    Some(match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Unsigned(value) => value.to_string(),
+        Value::Float(value) => yaml_float(*value),
+        Value::Time(value) => value.to_string(),
+        Value::String(_) => return None,
+    })
+}
+
+fn yaml_float(value: f64) -> String {
+    if value.is_nan() {
+        ".nan".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
+    } else {
+        let spelling = shortest(value, -4, 21, 2);
+        // An integral float must not come back as an integer.
+        if spelling.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') { spelling + ".0" } else { spelling }
+    }
+}
+
+/// The shortest spelling that reads back, with an exponent of `digits` digits below 10^`low` and from 10^`high`.
+fn shortest(value: f64, low: i32, high: i32, digits: usize) -> String {
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if value != 0.0 && (exponent < low || exponent >= high) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{mantissa}e{sign}{:0digits$}", exponent.unsigned_abs());
+    }
+    format!("{value}")
+}
+
+/// A scalar of JSON.
+pub(crate) fn json_value(value: &Value<'_>) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Unsigned(value) => value.to_string(),
+        Value::Float(value) if value.is_finite() => {
+            let spelling = shortest(*value, -6, 21, 1);
+            if spelling.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') { spelling + ".0" } else { spelling }
+        }
+        // JSON has neither of them.
+        Value::Float(value) => json_string(&value.to_string()),
+        Value::Time(value) => json_string(&value.to_string()),
+        Value::String(bytes) => json_string(&String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// `text` in double quotes with the escapes that JSON requires.
+pub(crate) fn json_string(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut spelling = String::with_capacity(text.len() + 2);
+    spelling.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => spelling.push_str("\\\""),
+            '\\' => spelling.push_str("\\\\"),
+            '\n' => spelling.push_str("\\n"),
+            '\r' => spelling.push_str("\\r"),
+            '\t' => spelling.push_str("\\t"),
+            '\x08' => spelling.push_str("\\b"),
+            '\x0c' => spelling.push_str("\\f"),
+            // Writing to a string cannot fail.
+            '\0'..='\x1f' => drop(write!(spelling, "\\u{:04x}", u32::from(character))),
+            _ => spelling.push(character),
+        }
+    }
+    spelling.push('"');
+    spelling
+}
+
+pub(crate) fn reads_as(spelling: &str, value: &Value<'_>, format: Format) -> bool {
+    let same = |document: &Document| {
+        let mut branches = document.branches();
+        let (Some(branch), None) = (branches.next(), branches.next()) else { return false };
+        let mut children = branch.children();
+        let (Some(only), None) = (children.next(), children.next()) else { return false };
+        only.key() == Some("k") && only.data().kind == EntryKind::Scalar && same_value(&only.value(), value)
+    };
+    match format {
+        Format::Json => json::read(format!("{{\"k\":{spelling}}}").as_bytes()).is_ok_and(|document| same(&document)),
+        Format::Yaml => {
+            // In block context, and where that cannot be, in flow context. A block scalar may have lost its last break.
+            let documents = [format!("k: {spelling}\n"), format!("k: {spelling}"), format!("{{k: {spelling}}}\n")];
+            documents.iter().any(|text| crate::yaml::read(text.as_bytes()).is_ok_and(|document| same(&document)))
+        }
+    }
+}
+
+fn same_value(left: &Value<'_>, right: &Value<'_>) -> bool {
+    match (left, right) {
+        (Value::Float(left), Value::Float(right)) => left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan()),
+        _ => left == right,
+    }
+}

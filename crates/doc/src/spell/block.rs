@@ -1,0 +1,91 @@
+//! Block scalars: `|` and `>` keep their header and their indentation; only the lines change.
+
+use bulla_yaml::{Node, Stream, Style, can_be_literal};
+
+/// Header, indentation and line break of a block scalar.
+struct Shape<'s> {
+    /// `|` or `>` with indicators and comment, to the end of the line.
+    header: &'s str,
+    indent: usize,
+    line_break: &'static str,
+}
+
+/// How many spaces its lines are indented by; `None` if they do not tell.
+pub(super) fn indentation(scalar: Node<'_>) -> Option<usize> {
+    let spelling = &scalar.stream().text()[scalar.content_span().range()];
+    let (_, body) = spelling.split_once('\n')?;
+    let first = |text: &str| {
+        let blank = |line: &&str| line.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+        let line = text.split('\n').find(|line| !blank(line))?;
+        Some(line.bytes().take_while(|&byte| byte == b' ').count())
+    };
+    first(body)?.checked_sub(first(scalar.value())?)
+}
+
+fn shape<'s>(stream: &'s Stream, scalar: Node<'s>) -> Option<Shape<'s>> {
+    let spelling = &stream.text()[scalar.content_span().range()];
+    let (header, _) = spelling.split_once('\n')?;
+    let (header, line_break) = match header.strip_suffix('\r') {
+        Some(header) => (header, "\r\n"),
+        None => (header, "\n"),
+    };
+    Some(Shape { header, indent: indentation(scalar)?, line_break })
+}
+
+/// `ENC[…]` as the only line.
+pub(super) fn encrypted(stream: &Stream, scalar: Node<'_>, text: &str) -> String {
+    match shape(stream, scalar) {
+        Some(Shape { header, indent, line_break }) => format!("{header}{line_break}{:indent$}{text}", ""),
+        None => format!("\"{text}\""),
+    }
+}
+
+/// The block with the lines of `text`, without its last line break; `None` if a block cannot carry it.
+pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<String> {
+    let Shape { header, indent, line_break } = shape(stream, scalar)?;
+    if text.is_empty() || !can_be_literal(text) || text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n')) {
+        return None;
+    }
+    let (indicators, comment) = header.split_at(header.find([' ', '\t', '#']).unwrap_or(header.len()));
+    let hint = indicators.bytes().find(u8::is_ascii_digit);
+    if hint.is_none() && text.starts_with([' ', '\t', '\n']) && needs_hint(text) {
+        return None;
+    }
+    let trailing = text.len() - text.trim_end_matches('\n').len();
+    let chomping = indicators.contains('-').then_some('-').or(indicators.contains('+').then_some('+'));
+    // What the header says about line breaks at the end must be true of the text.
+    let fits = match chomping {
+        Some('-') => trailing == 0,
+        Some(_) => trailing >= 1,
+        None => trailing <= 1,
+    };
+    let folds = scalar.style() == Style::Folded && text.trim_end_matches('\n').contains('\n');
+    let mut block = String::with_capacity(text.len() + header.len() + 16);
+    if fits && !folds {
+        block.push_str(header);
+    } else {
+        block.push(if folds { '|' } else { indicators.chars().next()? });
+        block.extend(hint.map(char::from));
+        match trailing {
+            0 => block.push('-'),
+            1 => {}
+            _ => block.push('+'),
+        }
+        block.push_str(comment);
+    }
+    let lines = text.strip_suffix('\n').unwrap_or(text);
+    for line in lines.split('\n') {
+        block.push_str(line_break);
+        if !line.is_empty() {
+            block.extend(std::iter::repeat_n(' ', indent));
+            block.push_str(line);
+        }
+    }
+    Some(block)
+}
+
+/// Would the reader take the indentation from the wrong line?
+fn needs_hint(text: &str) -> bool {
+    let first = text.split('\n').find(|line| !line.is_empty()).unwrap_or_default();
+    first.starts_with([' ', '\t'])
+}

@@ -1,0 +1,3 @@
+//! Against the real SOPS stores: the same tree, in the same order; and edits that leave the rest alone.
+
+mod tree;
