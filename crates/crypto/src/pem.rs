@@ -105,6 +105,10 @@ fn read_block<'a>(inner: &'a [u8], after_end: &'a [u8]) -> Option<(Block<'a>, &'
         has_headers = true;
         body = next;
     }
+    if has_headers && body.is_empty() {
+        // Headers that run into END without an empty line.
+        return None;
+    }
     let digits: Zeroizing<Vec<u8>> =
         Zeroizing::new(body.iter().copied().filter(|byte| !matches!(byte, b' ' | b'\t')).collect());
     let content = SecretBytes::new(encoding::decode_go(&digits).ok()?);
