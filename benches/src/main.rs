@@ -8,6 +8,7 @@
 //! sops opens what bulla encrypted and the reverse, and bulla gives the input back byte for byte. This program holds no
 //! document in memory: Linux counts the peak of the process that starts a program as the program's own.
 
+mod controller;
 mod files;
 mod inputs;
 mod measure;
@@ -27,6 +28,8 @@ struct Options {
     bulla: PathBuf,
     /// With the 10 MB file, for which sops takes minutes.
     large: bool,
+    /// The controllers instead of files.
+    controller: bool,
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,11 @@ fn main() -> ExitCode {
         }
     };
     let folder = tempfile::tempdir().expect("a folder for the inputs can be made");
+    if options.controller {
+        let table = controller::measure(&options.bulla, folder.path());
+        std::io::stdout().lock().write_all(table.as_bytes()).expect("standard output takes the table");
+        return ExitCode::SUCCESS;
+    }
     let mut rows: Vec<Row> = Vec::new();
     files::measure(&options.bulla, folder.path(), options.large, &mut rows);
     sealing::measure(&options.bulla, folder.path(), &mut rows);
@@ -48,19 +56,20 @@ fn main() -> ExitCode {
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
     let mut bulla = None;
-    let mut large = false;
+    let (mut large, mut controller) = (false, false);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--bulla") => bulla = arguments.next().map(PathBuf::from),
             Some("--large") => large = true,
+            Some("--controller") => controller = true,
             _ => return Err(format!("unknown argument: {}", argument.display())),
         }
     }
-    let bulla = bulla.ok_or("usage: bulla-benches --bulla PROGRAM [--large]")?;
+    let bulla = bulla.ok_or("usage: bulla-benches --bulla PROGRAM [--large | --controller]")?;
     // The programs run in other folders.
     let bulla = std::path::absolute(&bulla).map_err(|error| format!("{}: {error}", bulla.display()))?;
-    Ok(Options { bulla, large })
+    Ok(Options { bulla, large, controller })
 }
 
 /// Progress, on standard error: the table alone goes to standard output.
