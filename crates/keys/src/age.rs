@@ -22,6 +22,8 @@ mod post_quantum;
 mod prompt;
 mod ssh;
 mod stanza;
+#[cfg(test)]
+mod vectors;
 
 use std::io::Write as _;
 use std::sync::Arc;

@@ -14,7 +14,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read as _;
+use std::io::{BufReader, Read as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use age::armor::ArmoredReader;
@@ -34,7 +34,7 @@ const LONGEST_FILE: usize = 1 << 24;
 /// How often a passphrase is asked for.
 const ATTEMPTS: u32 = 3;
 /// Largest exponent of scrypt's work that is accepted, as in age: 2^22 takes a minute and 4 GiB.
-const LARGEST_WORK: u8 = 22;
+pub(super) const LARGEST_WORK: u8 = 22;
 /// Longest data key, or share of one, that is taken out of a file. They have 32 and 33 bytes.
 const LONGEST_SECRET: usize = 4096;
 
@@ -148,9 +148,9 @@ impl AgeIdentities {
     /// Opens what was encrypted to one of these identities. See [`crate::MasterKey::unwrap`].
     pub(super) fn unwrap(&self, recipient: &str, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
         let malformed = |error: &DecryptError| UnwrapError::Malformed(reason(error));
-        let armored = ArmoredReader::new(wrapped.as_str().as_bytes());
-        let decryptor = Decryptor::new_buffered(armored).map_err(|error| malformed(&error))?;
-        let attempt = Attempt { identities: self, recipient, faults: RefCell::default() };
+        let decryptor =
+            Decryptor::new_buffered(reader(wrapped.as_str().as_bytes())).map_err(|error| malformed(&error))?;
+        let attempt = Attempt::new(self, recipient);
         let stream = match decryptor.decrypt(std::iter::once(&attempt as &dyn age::Identity)) {
             Ok(stream) => stream,
             Err(DecryptError::NoMatchingKeys) => return self.no_match(&attempt.faults.into_inner()),
@@ -199,7 +199,7 @@ impl fmt::Debug for AgeIdentities {
 }
 
 /// One file being opened: an identity of the `age` crate that stands for all of ours, and remembers what went wrong with which source.
-struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     identities: &'a AgeIdentities,
     recipient: &'a str,
     faults: RefCell<Vec<(String, String)>>,
@@ -229,7 +229,11 @@ impl age::Identity for Attempt<'_> {
     }
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    pub(super) fn new(identities: &'a AgeIdentities, recipient: &'a str) -> Self {
+        Self { identities, recipient, faults: RefCell::default() }
+    }
+
     fn fault(&self, source: &str, reason: String) {
         let mut faults = self.faults.borrow_mut();
         if !faults.iter().any(|(known, _)| known == source) {
@@ -520,6 +524,12 @@ fn parse_one(text: &str, line: usize) -> Result<Identity, ParseError> {
     }
 }
 
+/// Reads a file of age, armored or not. White space before the armor is skipped, as Go does and the `age` crate does not.
+pub(super) fn reader(file: &[u8]) -> ArmoredReader<BufReader<&[u8]>> {
+    let trimmed = file.trim_ascii_start();
+    ArmoredReader::new(if trimmed.starts_with(b"-----BEGIN") { trimmed } else { file })
+}
+
 fn is_age_file(content: &SecretBytes) -> bool {
     let content = content.expose_secret();
     content.starts_with(b"age-encryption") || content.starts_with(b"-----BEGIN AGE")
@@ -528,8 +538,7 @@ fn is_age_file(content: &SecretBytes) -> bool {
 /// Decrypts an identity file. See [`Attempt::open`] for the errors.
 fn open_file(file: &SecretBytes, passphrase: &SecretBytes) -> Result<Vec<Identity>, Option<String>> {
     let why = |error: &DecryptError| Some(reason(error));
-    let reader = ArmoredReader::new(file.expose_secret());
-    let decryptor = Decryptor::new_buffered(reader).map_err(|error| why(&error))?;
+    let decryptor = Decryptor::new_buffered(reader(file.expose_secret())).map_err(|error| why(&error))?;
     if !decryptor.is_scrypt() {
         return Err(Some("encrypted, but not with a passphrase".to_owned()));
     }
