@@ -90,18 +90,14 @@ impl CodePoints {
 
     fn next_cases(mut self) -> Self {
         self.tidy();
+        let end = self.ranges.last().map_or(0, |&(_, last)| last);
         let mut next = Self::default();
-        for &(first, last) in &self.ranges {
-            for &(run_first, run_last, step, add) in FOLDS {
-                if run_first > last {
-                    break;
-                }
+        for &(run_first, run_last, step, add) in FOLDS.iter().take_while(|run| run.0 <= end) {
+            let reached = self.ranges.partition_point(|&(_, last)| last < run_first);
+            for &(first, last) in self.ranges[reached..].iter().take_while(|range| range.0 <= run_last) {
                 let from = run_first + first.saturating_sub(run_first).next_multiple_of(step);
                 let to = last.min(run_last);
-                if from > to {
-                    continue;
-                }
-                // A sum cannot leave the code points: the table leads from a letter to a letter.
+                // From a letter the table leads to a letter, so these sums stay among the code points.
                 if step == 1 {
                     next.add(from.wrapping_add_signed(add), to.wrapping_add_signed(add));
                 } else {

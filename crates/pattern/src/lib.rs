@@ -23,14 +23,17 @@ mod error;
 mod parse;
 mod piece;
 #[rustfmt::skip]
+#[expect(clippy::unreadable_literal, reason = "code points are written without separators")]
 mod tables;
 
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::thread;
 
 use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
+use regex_syntax::hir::{Hir, Look};
 
 pub use crate::error::{PatternError, PatternErrorKind};
 
@@ -40,6 +43,12 @@ const LONGEST: usize = 256 << 10;
 /// How much memory an automaton of a pattern may take, in bytes; there are two or three of them.
 const LARGEST: usize = 32 << 20;
 
+/// How many levels of expressions are compiled on the caller's stack; each takes up to 3 KiB.
+const SHALLOW: usize = 50;
+
+/// The stack, in bytes, on which more levels are compiled; there are 1000 at most.
+const DEEP_STACK: usize = 32 << 20;
+
 /// A regular expression, compiled. Cheap to clone.
 ///
 /// Searching takes time linear in the text, whatever the pattern.
@@ -47,28 +56,38 @@ const LARGEST: usize = 32 << 20;
 pub struct Pattern {
     text: Box<str>,
     regex: meta::Regex,
+    /// Whether there is a `\B`, which also matches inside a character, where no match may be.
+    inside_characters: bool,
 }
 
 impl Pattern {
     /// Compiles `pattern` as Go's `regexp.Compile` does.
     ///
     /// # Errors
-    /// Those of Go. [`PatternErrorKind::TooLarge`] also if `pattern` is longer than 256 KiB, or if its automaton would take
-    /// more than 32 MiB: that of `\w{1000}` takes less than a hundredth of it, that of `\pL{1000}` nearly all.
+    /// Those of Go. [`PatternErrorKind::TooLarge`] also if `pattern` is longer than 256 KiB, or if an automaton for it would
+    /// take more than 32 MiB: `\w{1000}` takes less than a hundredth of that, `\pL{500}` most of it.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
         let too_large = || PatternError::new(PatternErrorKind::TooLarge, 0, pattern);
         if pattern.len() > LONGEST {
             return Err(too_large());
         }
-        let expression = parse::parse(pattern)?;
-        let config = meta::Config::new().which_captures(WhichCaptures::Implicit).nfa_size_limit(Some(LARGEST));
-        // All an expression can be refused for is its size: there is no Unicode `\b` in Go.
-        let regex = meta::Builder::new().configure(config).build_from_hir(&expression).map_err(|_| too_large())?;
-        Ok(Self { text: pattern.into(), regex })
+        let (expression, height) = parse::parse(pattern)?;
+        // All that an expression can be refused for is its size: there is no Unicode `\b` in Go.
+        let regex = if height <= SHALLOW { compile(&expression) } else { compile_deep(&expression) };
+        Ok(Self {
+            text: pattern.into(),
+            regex: regex.ok_or_else(too_large)?,
+            inside_characters: expression.properties().look_set().contains(Look::WordAsciiNegate),
+        })
     }
 
     /// Whether the pattern matches anywhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
+        if self.inside_characters {
+            // `Regex::is_match` stops at the first match that ends, and if that is one inside a character, goes on behind
+            // it: it overlooks that `θ.|\B` matches "bθb", where `θ.` had only begun.
+            return self.regex.find(text).is_some();
+        }
         self.regex.is_match(text)
     }
 
@@ -110,6 +129,19 @@ impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pattern").field(&self.text).finish()
     }
+}
+
+fn compile(expression: &Hir) -> Option<meta::Regex> {
+    let config = meta::Config::new().which_captures(WhichCaptures::Implicit).nfa_size_limit(Some(LARGEST));
+    meta::Builder::new().configure(config).build_from_hir(expression).ok()
+}
+
+/// The same on a stack of its own: the compiler calls itself on each level, and a worker's stack may be too small.
+fn compile_deep(expression: &Hir) -> Option<meta::Regex> {
+    thread::scope(|scope| {
+        let compiler = thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, || compile(expression));
+        compiler.ok()?.join().ok()?
+    })
 }
 
 fn replace_invalid(text: &[u8]) -> String {

@@ -9,6 +9,8 @@
 //! So a repetition applies to what was put down last, across anything that puts nothing down: `a(?i)*` is `a*`, as in Go.
 //! Source: Go 1.26 `regexp/syntax/parse.go`.
 
+use std::mem;
+
 use regex_syntax::hir::{Hir, Look};
 
 use crate::class;
@@ -22,11 +24,11 @@ const HIGHEST: usize = 1000;
 /// Go's limit on the count of a repetition, and on the product of the counts around one expression.
 const MOST_COPIES: u32 = 1000;
 
-/// How many ranges all classes of a pattern may have together; the largest, `\P{Cn}`, has about 700.
+/// How many ranges all classes of a pattern, and what they are made of, may have together; `\pL` has about 600.
 const MOST_RANGES: usize = 1 << 20;
 
-/// The expression that `pattern` stands for. Its captures are left out.
-pub(crate) fn parse(pattern: &str) -> Result<Hir, PatternError> {
+/// The expression that `pattern` stands for, without its captures, and how many levels it has at most.
+pub(crate) fn parse(pattern: &str) -> Result<(Hir, usize), PatternError> {
     let parser = Parser {
         pattern,
         at: 0,
@@ -40,6 +42,7 @@ pub(crate) fn parse(pattern: &str) -> Result<Hir, PatternError> {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the four switches of the syntax, in any combination")]
 struct Flags {
     /// `i`: letters match in all their cases.
     fold: bool,
@@ -69,14 +72,14 @@ struct Parser<'p> {
     group: Group,
     /// Those around it.
     outer: Vec<Group>,
-    /// How many ranges the classes so far have.
+    /// How many ranges the classes so far have, and what they are made of.
     ranges: usize,
     /// The last place where a `[:name:]` could end.
     last_name_end: Option<usize>,
 }
 
 impl<'p> Parser<'p> {
-    fn parse(mut self) -> Result<Hir, PatternError> {
+    fn parse(mut self) -> Result<(Hir, usize), PatternError> {
         // Where the last repetition starts, if nothing has been read since.
         let mut repetition = None;
         while let Some(character) = self.peek() {
@@ -128,7 +131,8 @@ impl<'p> Parser<'p> {
         if !self.outer.is_empty() {
             return Err(self.whole(PatternErrorKind::MissingParen));
         }
-        Ok(piece.into_hir())
+        let height = piece.height;
+        Ok((piece.into_hir(), height))
     }
 
     // Groups and repetitions.
@@ -186,12 +190,12 @@ impl<'p> Parser<'p> {
 
     fn open_group(&mut self, captures: bool, flags: Flags) {
         let group = Group { flags_outside: self.flags, captures, ..Group::default() };
-        self.outer.push(std::mem::replace(&mut self.group, group));
+        self.outer.push(mem::replace(&mut self.group, group));
         self.flags = flags;
     }
 
     fn end_branch(&mut self) -> Result<(), PatternError> {
-        let pieces = std::mem::take(&mut self.group.pieces);
+        let pieces = mem::take(&mut self.group.pieces);
         let branch = self.checked(Piece::sequence(pieces))?;
         self.group.branches.push(branch);
         Ok(())
@@ -199,7 +203,7 @@ impl<'p> Parser<'p> {
 
     fn end_group(&mut self) -> Result<Piece, PatternError> {
         self.end_branch()?;
-        let branches = std::mem::take(&mut self.group.branches);
+        let branches = mem::take(&mut self.group.branches);
         self.checked(Piece::choice(branches))
     }
 
@@ -221,7 +225,7 @@ impl<'p> Parser<'p> {
     fn repeat(&mut self, start: usize, repeated: Option<usize>, operator: Operator) -> Result<(), PatternError> {
         use PatternErrorKind::{InvalidRepeatOp, InvalidRepeatSize, MissingRepeatArgument};
 
-        let Operator { min, max, counted } = operator;
+        let Operator { min, max } = operator;
         if min > MOST_COPIES || max.is_some_and(|max| max > MOST_COPIES || max < min) {
             return Err(self.error(InvalidRepeatSize, start));
         }
@@ -233,9 +237,9 @@ impl<'p> Parser<'p> {
             return Err(self.error(MissingRepeatArgument, start));
         };
         let greedy = self.flags.lazy == question_mark;
-        let piece = self.checked(piece.repeated(Repeat { min, max, greedy, counted }))?;
+        let piece = self.checked(piece.repeated(Repeat { min, max, greedy }))?;
         // Go looks at what is inside only where there is something to multiply.
-        if counted && max.unwrap_or(min).max(min) >= 2 && piece.copies > MOST_COPIES {
+        if max.unwrap_or(min) >= 2 && piece.copies > MOST_COPIES {
             return Err(self.error(InvalidRepeatSize, start));
         }
         self.group.pieces.push(piece);
@@ -258,12 +262,18 @@ impl<'p> Parser<'p> {
     }
 
     fn put_class(&mut self, points: CodePoints) -> Result<(), PatternError> {
+        let points = self.counted(points)?;
+        self.put(Piece::class(points));
+        Ok(())
+    }
+
+    /// Counts the ranges of a class, so that a pattern full of large ones does not take all memory.
+    fn counted(&mut self, points: CodePoints) -> Result<CodePoints, PatternError> {
         self.ranges += points.ranges().len();
         if self.ranges > MOST_RANGES {
             return Err(self.whole(PatternErrorKind::TooLarge));
         }
-        self.put(Piece::class(points));
-        Ok(())
+        Ok(points)
     }
 
     /// A backslash outside a class.
@@ -290,13 +300,14 @@ impl<'p> Parser<'p> {
                 }
                 self.at += length;
             }
-            _ => match self.escaped_class()? {
-                Some(points) => self.put_class(points)?,
-                None => {
+            _ => {
+                if let Some(points) = self.escaped_class()? {
+                    self.put_class(points)?;
+                } else {
                     let letter = self.escaped_letter()?;
                     self.letter(letter);
                 }
-            },
+            }
         }
         Ok(())
     }
@@ -311,13 +322,14 @@ impl<'p> Parser<'p> {
         let mut first = true;
         while first || !self.rest().starts_with(']') {
             first = false;
-            if let Some(named) = self.named_class()? {
-                points.add_all(named);
+            let members = if let Some(named) = self.named_class()? {
+                named
             } else if let Some(escaped) = self.escaped_class()? {
-                points.add_all(escaped);
+                escaped
             } else {
-                points.add_all(self.range(start)?);
-            }
+                self.range(start)?
+            };
+            points.add_all(self.counted(members)?);
         }
         self.bump();
         self.put_class(if negated { points.negated() } else { points })
@@ -518,7 +530,6 @@ impl<'p> Parser<'p> {
 struct Operator {
     min: u32,
     max: Option<u32>,
-    counted: bool,
 }
 
 /// The repetition operator at the start of `rest`, and its length. A `{` may be none: `{,2}`, `{a}`, `{01}`.
@@ -529,7 +540,7 @@ fn operator(rest: &str) -> Option<(usize, Operator)> {
         b'?' => (0, Some(1)),
         _ => return counts(rest),
     };
-    Some((1, Operator { min, max, counted: false }))
+    Some((1, Operator { min, max }))
 }
 
 /// `{2}`, `{2,}` or `{2,3}`. A number too large for its type is too large for a count.
@@ -547,7 +558,7 @@ fn counts(rest: &str) -> Option<(usize, Operator)> {
         Some((min, "")) => (number(min)?, None),
         Some((min, max)) => (number(min)?, Some(number(max)?)),
     };
-    Some((length + 2, Operator { min, max, counted: true }))
+    Some((length + 2, Operator { min, max }))
 }
 
 fn number(digits: &str) -> Option<u32> {

@@ -53,8 +53,6 @@ pub(crate) struct Repeat {
     /// `None`: as often as it goes.
     pub(crate) max: Option<u32>,
     pub(crate) greedy: bool,
-    /// Written with braces.
-    pub(crate) counted: bool,
 }
 
 impl Piece {
@@ -110,11 +108,11 @@ impl Piece {
         Self { height: self.height + 1, copies: self.copies, shape: Shape::Sealed(self.into_hir()) }
     }
 
-    pub(crate) fn repeated(self, Repeat { min, max, greedy, counted }: Repeat) -> Self {
+    pub(crate) fn repeated(self, Repeat { min, max, greedy }: Repeat) -> Self {
         let copies = match max.unwrap_or(min.max(1)) {
+            // Nothing is left of what is inside.
             0 => 1,
-            times if counted => self.copies.saturating_mul(times),
-            _ => self.copies,
+            times => self.copies.saturating_mul(times),
         };
         let height = self.height + 1;
         let sub = Box::new(self.into_hir());
@@ -274,8 +272,8 @@ fn text(letters: VecDeque<u32>, fold: bool) -> Hir {
 }
 
 fn alternation(mut branches: Vec<Hir>) -> Hir {
-    // `Hir::alternation` takes out a beginning that all branches share: of `a*?b|a*?c` it makes `a*?(?:b|c)`, which finds
-    // "ac" in "acb" where "acb" should be found. It does not look into a group, and captures are switched off.
+    // `Hir::alternation` takes out a beginning that all branches share: of `.+c|.+b` it makes `.+(?:c|b)`, which finds all
+    // of "acb", though the first branch finds "ac". It does not look into a group, and captures are switched off.
     if let Some(first) = branches.first_mut()
         && matches!(first.kind(), HirKind::Concat(_))
     {

@@ -1,6 +1,6 @@
 //! One pattern, asked of Go and of us.
 
-use bulla_pattern::{Pattern, PatternError, PatternErrorKind};
+use bulla_pattern::{Pattern, PatternError};
 use bulla_testkit::oracle::{Oracle, Refusal};
 
 /// Whether Go accepts `pattern`.
@@ -35,10 +35,5 @@ pub(crate) fn same_as_go(pattern: &str, haystacks: &[&[u8]]) -> bool {
 
 /// The error as Go prints it.
 fn in_go(error: &PatternError) -> String {
-    let offending = match error.kind() {
-        // Go names no piece here.
-        PatternErrorKind::TrailingBackslash => "",
-        _ => error.fragment(),
-    };
-    format!("error parsing regexp: {}: `{offending}`", error.kind())
+    format!("error parsing regexp: {}: `{}`", error.kind(), error.fragment())
 }
