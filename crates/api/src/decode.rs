@@ -76,6 +76,13 @@ impl SealedSecret {
     }
 }
 
+impl SealedSecretStatus {
+    /// Reads a `status`; `None` if it is of another shape.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        status_of(value)
+    }
+}
+
 fn spec_of(value: &Value) -> Result<SealedSecretSpec, DecodeError> {
     let spec = object("spec", value)?;
     Ok(SealedSecretSpec {

@@ -8,19 +8,21 @@ const HEADER: &str =
     "# Generated from crates/api by `UPDATE_CRDS=1 cargo test -p bulla-api`; edit the types instead.\n";
 
 #[test]
-fn the_generated_definitions_are_up_to_date() {
-    for (file, definition) in [("sealedsecrets.yaml", bulla_api::definition::sealed_secret())] {
-        let path = directory().join(file);
-        let expected = HEADER.to_owned() + &to_yaml(&definition);
-        if std::env::var_os("UPDATE_CRDS").is_some() {
-            std::fs::create_dir_all(directory()).unwrap();
-            std::fs::write(&path, &expected).unwrap();
-        }
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == expected, "deploy/crds/{file} is stale: run `UPDATE_CRDS=1 cargo test -p bulla-api`");
-        let read_back: CustomResourceDefinition = serde_saphyr::from_str(&found).unwrap();
-        assert_eq!(read_back, definition, "{file}");
+fn the_definition_of_sealed_secret_is_up_to_date() {
+    agrees_with("sealedsecrets.yaml", &bulla_api::definition::sealed_secret());
+}
+
+fn agrees_with(file: &str, definition: &CustomResourceDefinition) {
+    let path = directory().join(file);
+    let expected = HEADER.to_owned() + &to_yaml(definition);
+    if std::env::var_os("UPDATE_CRDS").is_some() {
+        std::fs::create_dir_all(directory()).unwrap();
+        std::fs::write(&path, &expected).unwrap();
     }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "deploy/crds/{file} is stale: run `UPDATE_CRDS=1 cargo test -p bulla-api`");
+    let read_back: CustomResourceDefinition = serde_saphyr::from_str(&found).unwrap();
+    assert_eq!(read_back, *definition);
 }
 
 fn directory() -> PathBuf {

@@ -166,9 +166,10 @@ impl KeyRing {
     }
 
     /// Adds a key. One of the same name is replaced.
-    pub fn insert(&mut self, key: SealingKey) {
+    pub fn insert(&mut self, key: impl Into<Arc<SealingKey>>) {
+        let key = key.into();
         self.keys.retain(|other| other.name != key.name);
-        self.keys.push(Arc::new(key));
+        self.keys.push(key);
         let order = self.order;
         // Of keys of the same time the one that was there first counts as the newest, as upstream.
         self.keys.sort_by(|a, b| {

@@ -1,0 +1,352 @@
+//! Starts the controller, and ends it whole.
+//!
+//! Order at start: the HTTP server, the keys, the metadata of all Secrets, then the SealedSecrets, whose records can only be judged when the
+//! keys and the Secrets are known. At the end: nothing new is begun, what is in work is finished, the server gives its last answer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use bulla_api::SealedSecret;
+use bulla_sealed::KeyRing;
+use futures::StreamExt as _;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, PartialObjectMeta};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Config};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::index::{Index, Listing};
+use crate::key_secrets::{KeySecrets, KeySecretsError};
+use crate::name::ObjectName;
+use crate::options::Options;
+use crate::plan::Existing;
+use crate::queue::Queue;
+use crate::reconcile::{Context, seen};
+use crate::secrets::chain;
+use crate::server::{Shown, serve};
+use crate::statistics::{Counts, Statistics};
+
+/// Longest time that work may take to end once the controller shall stop. A pod is killed after 30 seconds.
+const LAST_WORK: Duration = Duration::from_secs(20);
+/// SealedSecrets read at a time when all are listed; each may be as large as a megabyte.
+const PAGE: u32 = 200;
+
+/// Why the controller could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The kubeconfig cannot be used.
+    #[error("cannot use the kubeconfig `{}`", .path.display())]
+    Kubeconfig {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        source: Box<kube::config::KubeconfigError>,
+    },
+    /// There is neither a pod's service account nor a kubeconfig.
+    #[error("not in a pod, and no kubeconfig was given")]
+    NotInCluster(#[source] kube::config::InClusterError),
+    /// The client cannot be made of the configuration.
+    #[error("cannot make a client for the API server")]
+    Client(#[source] Box<kube::Error>),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There are no keys to work with.
+    #[error("no sealing keys")]
+    Keys(#[from] KeySecretsError),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// A controller at work.
+#[derive(Debug)]
+pub struct Running {
+    address: Option<SocketAddr>,
+    ring: watch::Receiver<Arc<KeyRing>>,
+    ready: watch::Receiver<bool>,
+    statistics: Arc<Statistics>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Where the certificate and the health are served, if they are.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Waits until every object was seen once.
+    pub async fn ready(&self) {
+        // An error means that it is stopping, and then it does not matter.
+        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        self.statistics.counts(self.ring.borrow().private_key_operations())
+    }
+
+    /// Finishes what is in work and ends.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let _ = self.task.await;
+    }
+}
+
+/// Runs the controller until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`RunError`] if it cannot start. Once started it runs on, whatever happens to the API server.
+pub async fn run(options: Options) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    let stopped = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let mut stopped = pin!(stopped);
+    let running = tokio::select! {
+        running = start(options) => running?,
+        () = &mut stopped => return Ok(()),
+    };
+    stopped.await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// Starts the controller. It reads its keys, or makes the first, before this returns.
+///
+/// # Errors
+/// [`RunError`]
+pub async fn start(options: Options) -> Result<Running, RunError> {
+    let config = config(options.kubeconfig.as_ref()).await?;
+    let namespace = options.namespace.clone().unwrap_or_else(|| own_namespace(&config));
+    let client = Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))?;
+    let statistics = Arc::new(Statistics::default());
+    let keys = KeySecrets::new(&client, &namespace, options.keys.clone(), statistics.clone());
+    let ring = keys.ring();
+    let (stop, stopped) = watch::channel(false);
+    let ready = watch::Sender::new(false);
+    let shown = Shown { ring: ring.clone(), ready: ready.subscribe() };
+    let (address, server) = match options.listen {
+        Some(address) => {
+            let listen = |source| RunError::Listen { address, source };
+            let listener = TcpListener::bind(address).await.map_err(listen)?;
+            let address = listener.local_addr().map_err(listen)?;
+            (Some(address), Some(tokio::spawn(serve(listener, shown, until(stopped.clone())))))
+        }
+        None => (None, None),
+    };
+    if let Err(error) = keys.load().await {
+        stop.send_replace(true);
+        return Err(error.into());
+    }
+    tracing::info!(namespace, address = address.map(tracing::field::display), "controller started");
+
+    let context = Arc::new(Context {
+        client,
+        index: Mutex::new(Index::new(options.drift)),
+        queue: Queue::default(),
+        ring: ring.clone(),
+        processors: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+        statistics: statistics.clone(),
+        accept_deprecated_data: options.accept_deprecated_data,
+    });
+    let is_ready = ready.subscribe();
+    let task = tokio::spawn(supervise(context, keys, options, ready, stopped, server));
+    Ok(Running { address, ring, ready: is_ready, statistics, stop, task })
+}
+
+async fn supervise(
+    context: Arc<Context>,
+    keys: KeySecrets,
+    options: Options,
+    ready: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+    server: Option<JoinHandle<()>>,
+) {
+    let workers: Vec<_> = (0..options.concurrency.max(1))
+        .map(|_| {
+            let context = context.clone();
+            tokio::spawn(async move { context.work().await })
+        })
+        .collect();
+    // These end only by being dropped.
+    tokio::select! {
+        () = follow(&context, &options, &ready) => {}
+        () = keys.follow() => {}
+        () = keys.renew() => {}
+        () = follow_ring(&context) => {}
+        () = until(stopped) => {}
+    }
+    ready.send_replace(false);
+    context.queue.close();
+    if tokio::time::timeout(LAST_WORK, join_all(workers)).await.is_err() {
+        tracing::warn!("stopped in the middle of work that took too long");
+    }
+    if let Some(server) = server {
+        let _ = tokio::time::timeout(LAST_WORK, server).await;
+    }
+}
+
+/// Ends when the controller shall stop.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Follows the Secrets, then the SealedSecrets as well. Never ends.
+async fn follow(context: &Context, options: &Options, ready: &watch::Sender<bool>) {
+    let namespaces = options.namespaces.watches();
+    let listed = Listed::new(namespaces.len());
+    let secrets = namespaces.iter().map(|namespace| follow_secrets(context, namespace.as_deref(), &listed));
+    let sealed = async {
+        listed.all().await;
+        let listed = Listed::new(namespaces.len());
+        let sealed =
+            namespaces.iter().map(|it| follow_sealed(context, it.as_deref(), &options.label_selector, &listed));
+        let done = async {
+            listed.all().await;
+            ready.send_replace(true);
+            tracing::info!("ready");
+        };
+        futures::join!(join_all(sealed), done)
+    };
+    futures::join!(join_all(secrets), sealed);
+}
+
+/// Watches that have seen everything once.
+struct Listed {
+    missing: watch::Sender<usize>,
+}
+
+impl Listed {
+    fn new(watches: usize) -> Self {
+        Self { missing: watch::Sender::new(watches) }
+    }
+
+    fn one(&self) {
+        self.missing.send_modify(|missing| *missing = missing.saturating_sub(1));
+    }
+
+    async fn all(&self) {
+        // It cannot be closed while `self` lives.
+        let _ = self.missing.subscribe().wait_for(|missing| *missing == 0).await;
+    }
+}
+
+async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Listed) {
+    let api: Api<PartialObjectMeta<Secret>> = match namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    };
+    let mut listing: Listing = 0;
+    let see = |metadata, listing| {
+        let name = ObjectName::of(&metadata);
+        let wake = context.index().see_secret(&name, Existing::of(&metadata), listing);
+        context.wake(&name, wake);
+    };
+    let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Init) => listing += 1,
+            Ok(Event::InitApply(secret) | Event::Apply(secret)) => see(secret.metadata, listing),
+            Ok(Event::InitDone) => {
+                let woken = context.index().finish_secret_listing(namespace, listing);
+                woken.into_iter().for_each(|(name, wake)| context.wake(&name, wake));
+                if listing == 1 {
+                    listed.one();
+                }
+            }
+            Ok(Event::Delete(secret)) => {
+                let name = ObjectName::of(&secret.metadata);
+                let wake = context.index().forget_secret(&name);
+                context.wake(&name, wake);
+            }
+            Err(error) => tracing::warn!(namespace, error = chain(&error), "watch of the Secrets interrupted"),
+        }
+    }
+}
+
+async fn follow_sealed(context: &Context, namespace: Option<&str>, label_selector: &str, listed: &Listed) {
+    let resource = ApiResource::erase::<SealedSecret>(&());
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
+        None => Api::all_with(context.client.clone(), &resource),
+    };
+    let mut config = watcher::Config::default().page_size(PAGE);
+    if !label_selector.is_empty() {
+        config = config.labels(label_selector);
+    }
+    let mut listing: Listing = 0;
+    let mut listed_once = false;
+    let mut stream = pin!(watcher(api, config).default_backoff());
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Init) => listing += 1,
+            Ok(Event::InitApply(object) | Event::Apply(object)) => {
+                let name = ObjectName::of(&object.metadata);
+                if object.metadata.deletion_timestamp.is_some() {
+                    context.index().forget_sealed(&name);
+                    continue;
+                }
+                let ring = context.ring.borrow().clone();
+                let wake = context.index().see_sealed(&name, seen(&object), listing, &ring);
+                context.wake(&name, wake);
+            }
+            Ok(Event::InitDone) => {
+                context.index().finish_sealed_listing(namespace, listing);
+                if !listed_once {
+                    listed_once = true;
+                    listed.one();
+                }
+            }
+            Ok(Event::Delete(object)) => context.index().forget_sealed(&ObjectName::of(&object.metadata)),
+            Err(error) => tracing::warn!(namespace, error = chain(&error), "watch of the SealedSecrets interrupted"),
+        }
+    }
+}
+
+/// Wakes whom a change of the keys concerns. Never ends.
+async fn follow_ring(context: &Context) {
+    let mut ring = context.ring.clone();
+    while ring.changed().await.is_ok() {
+        let now = ring.borrow_and_update().clone();
+        let woken = context.index().see_keys(&now);
+        woken.into_iter().for_each(|name| context.queue.add(name));
+    }
+    std::future::pending().await
+}
+
+async fn config(kubeconfig: Option<&PathBuf>) -> Result<Config, RunError> {
+    let Some(path) = kubeconfig else { return Config::incluster().map_err(RunError::NotInCluster) };
+    let failed = |source| RunError::Kubeconfig { path: path.clone(), source: Box::new(source) };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
+}
+
+/// `POD_NAMESPACE`, or that of the service account or the kubeconfig's context.
+fn own_namespace(config: &Config) -> String {
+    std::env::var("POD_NAMESPACE").ok().filter(|it| !it.is_empty()).unwrap_or_else(|| config.default_namespace.clone())
+}

@@ -1,0 +1,1 @@
+//! The controller against a real control plane and the real programs of Sealed Secrets.
