@@ -15,7 +15,9 @@ fi
 export PATH=$tools/bin:$PATH
 mapfile -t targets < <(cargo +nightly fuzz list)
 [ ${#targets[@]} -gt 0 ] || { echo "fuzz.sh: fuzz/ has no targets" >&2; exit 1; }
+status=0
 for target in "${targets[@]}"; do
   echo "fuzz.sh: $target, ${FUZZ_SECONDS:-60} s"
-  cargo +nightly fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1
+  cargo +nightly fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1 || status=1
 done
+exit $status
