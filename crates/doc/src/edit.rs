@@ -1,11 +1,12 @@
 //! Changes to a document. What no change touches keeps its bytes.
 
+use std::fmt;
 use std::ops::Range;
 
 use bulla_yaml::{Style, Writer};
 use zeroize::Zeroizing;
 
-use crate::spell::{self, Mode, in_flow};
+use crate::spell::{self, LINE_BREAKS, Mode, Place, in_flow};
 use crate::tree::{Document, Kind, NONE, Node, Source, Value};
 use crate::{Format, Tree};
 
@@ -22,22 +23,32 @@ pub enum EditError {
 }
 
 /// Changes to one document, in any order.
-#[derive(Debug)]
 pub struct Edits<'d> {
     document: &'d Document,
     changes: Vec<Change>,
+    /// The new text of every change, one behind the other.
+    texts: Zeroizing<String>,
 }
 
-#[derive(Debug)]
+/// These bytes of the document become those of the new texts.
+#[derive(Clone, Copy)]
 struct Change {
-    range: Range<usize>,
-    text: Zeroizing<String>,
+    start: u32,
+    end: u32,
+    from: usize,
+    to: usize,
+}
+
+impl fmt::Debug for Edits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edits").field("changes", &self.changes.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'d> Edits<'d> {
     /// No changes yet.
     pub fn new(document: &'d Document) -> Edits<'d> {
-        Edits { document, changes: Vec::new() }
+        Edits { document, changes: Vec::new(), texts: Zeroizing::default() }
     }
 
     /// The document that is changed.
@@ -53,43 +64,79 @@ impl<'d> Edits<'d> {
     /// Gives a scalar a new value. It keeps its style where that can carry the value, and is quoted wherever some reader
     /// of YAML might misread it.
     pub fn set_value(&mut self, scalar: Node<'d>, value: &Value<'_>) {
-        let text = spell::rendered(scalar, value, Mode::New);
-        self.replace_scalar(scalar, text);
+        let text = Zeroizing::new(spell::rendered(scalar, value, Mode::New));
+        self.replace_scalar(scalar, &text);
     }
 
     /// Puts a decrypted value back in its place, as plain as the place was.
     pub fn restore_value(&mut self, scalar: Node<'d>, value: &Value<'_>) {
-        let text = spell::rendered(scalar, value, Mode::Restored);
-        self.replace_scalar(scalar, text);
+        let text = Zeroizing::new(spell::rendered(scalar, value, Mode::Restored));
+        self.replace_scalar(scalar, &text);
     }
 
     /// Spells a scalar exactly so.
     pub fn set_spelling(&mut self, scalar: Node<'d>, spelling: &str) {
-        self.replace_scalar(scalar, spelling.to_owned());
+        self.replace_scalar(scalar, spelling);
     }
 
     /// Puts `ENC[…]` in place of a scalar: inside its quotes, below its block header; in flow context in quotes.
     pub fn set_encrypted(&mut self, scalar: Node<'d>, text: &str) {
-        let text = spell::encrypted(scalar, text);
-        self.replace_scalar(scalar, text);
+        let from = self.texts.len();
+        match spell::place(scalar) {
+            Place::Whole(range) => {
+                if range.is_empty() && self.follows_indicator(range.start) {
+                    self.texts.push(' ');
+                }
+                spell::encrypted(scalar, text, &mut self.texts);
+                self.changes.push(Change {
+                    start: range.start as u32,
+                    end: range.end as u32,
+                    from,
+                    to: self.texts.len(),
+                });
+            }
+            Place::Block { .. } => {
+                let mut block = String::new();
+                spell::encrypted(scalar, text, &mut block);
+                self.replace_scalar(scalar, &block);
+            }
+        }
     }
 
     /// Replaces what stands behind the `#` of a comment.
     pub fn set_comment(&mut self, comment: Node<'d>, text: &str) {
         let data = comment.data();
-        self.change(data.node as usize..data.key as usize, text.to_owned());
+        self.change(data.node as usize..data.key as usize, text);
+    }
+
+    /// Makes a comment line of a list item: SOPS writes an encrypted comment of a list as an item. Where there are no
+    /// comments, in JSON and in flow context, the item goes.
+    ///
+    /// # Errors
+    /// [`EditError`] if it has no line of its own.
+    pub fn set_item_comment(&mut self, item: Node<'d>, text: &str) -> Result<(), EditError> {
+        if in_flow(item) {
+            return self.remove(item);
+        }
+        let lines = self.lines_of(item).ok_or(EditError::SharedLine)?;
+        let source = &self.document.text()[lines.clone()];
+        let indent = source.len() - source.trim_start_matches(' ').len();
+        let end = spell::without_last_break(source).len();
+        self.change(lines.start + indent..lines.start + end, &format!("#{text}"));
+        self.keep_empty(item, lines.end);
+        Ok(())
     }
 
     /// Replaces a scalar, an alias or a container by a tree on one line.
     pub fn set_tree(&mut self, node: Node<'d>, tree: &Tree) {
-        let text = tree.on_one_line(self.document.format());
+        let text = Zeroizing::new(tree.on_one_line(self.document.format()));
         if node.kind() == Kind::Scalar || node.is_alias() {
-            self.replace_scalar(node, text);
+            self.replace_scalar(node, &text);
             return;
         }
         let range = self.container_range(node);
-        let text = if self.follows_indicator(range.start) { format!(" {text}") } else { text };
-        self.change(range, text);
+        let blank = if self.follows_indicator(range.start) { " " } else { "" };
+        self.change(range, &format!("{blank}{}", *text));
     }
 
     /// Adds an entry behind the last one of a mapping. At the top of a document it comes behind everything else.
@@ -98,6 +145,22 @@ impl<'d> Edits<'d> {
             Source::Json(_) => self.append_json(mapping, key, tree),
             Source::Yaml(stream) => self.append_yaml(stream, mapping, key, tree),
         }
+    }
+
+    /// Adds an item behind the last one of a list, on one line.
+    pub fn append_item(&mut self, sequence: Node<'d>, tree: &Tree) {
+        let item = tree.on_one_line(self.document.format());
+        if let Source::Yaml(stream) = &self.document.source {
+            let node = stream.node_by_number(sequence.data().node as usize);
+            if node.style() == Style::Block {
+                let end = node.span().end as usize;
+                let at = if self.line_start(end) == end { end } else { self.line_end(end) };
+                let indent = self.column(node);
+                self.insert_lines(at, Zeroizing::new(format!("{:indent$}- {item}\n", "")));
+                return;
+            }
+        }
+        self.append_flow(sequence, &item);
     }
 
     /// Removes an entry of a mapping or an item of a list with its lines. A container that has no other becomes empty.
@@ -115,33 +178,39 @@ impl<'d> Edits<'d> {
         let Some(lines) = self.lines_of(entry) else {
             return Err(EditError::SharedLine);
         };
-        let Some(parent) = entry.parent() else { return Err(EditError::SharedLine) };
-        let alone = parent.children().filter(|child| child.kind() != Kind::Comment).count() == 1;
-        self.change(lines.clone(), String::new());
-        if alone {
-            let empty = if parent.kind() == Kind::Mapping { "{}" } else { "[]" };
-            match self.value_place(parent) {
-                Some(place) => self.change(place..place, format!(" {empty}")),
-                None => self.change(lines.end..lines.end, format!("{empty}\n")),
-            }
-        }
+        let end = lines.end;
+        self.change(lines, "");
+        self.keep_empty(entry, end);
         Ok(())
+    }
+
+    /// The container of an entry that goes stays a container, be it empty. `end` is where the entry ended.
+    fn keep_empty(&mut self, entry: Node<'d>, end: usize) {
+        let Some(parent) = entry.parent() else { return };
+        if parent.children().any(|child| child.kind() != Kind::Comment && child.entry != entry.entry) {
+            return;
+        }
+        let empty = if parent.kind() == Kind::Mapping { "{}" } else { "[]" };
+        match self.value_place(parent) {
+            Some(place) => self.change(place..place, &format!(" {empty}")),
+            None => self.change(end..end, &format!("{empty}\n")),
+        }
     }
 
     /// The bytes with every change in them. Where one change lies inside another, the outer one counts.
     pub fn apply(mut self) -> Zeroizing<Vec<u8>> {
         let source = self.document.text();
-        self.changes.sort_by(|a, b| a.range.start.cmp(&b.range.start).then(b.range.end.cmp(&a.range.end)));
-        let added: usize = self.changes.iter().map(|change| change.text.len()).sum();
-        let mut text = Zeroizing::new(String::with_capacity(source.len() + added));
+        self.changes.sort_by_key(|change| (change.start, std::cmp::Reverse(change.end)));
+        let mut text = Zeroizing::new(String::with_capacity(source.len() + self.texts.len()));
         let mut done = 0;
         for change in &self.changes {
-            if change.range.start < done {
+            let (start, end) = (change.start as usize, change.end as usize);
+            if start < done {
                 continue;
             }
-            text.push_str(&source[done..change.range.start]);
-            text.push_str(&change.text);
-            done = change.range.end;
+            text.push_str(&source[done..start]);
+            text.push_str(&self.texts[change.from..change.to]);
+            done = end;
         }
         text.push_str(&source[done..]);
         match &self.document.source {
@@ -150,15 +219,36 @@ impl<'d> Edits<'d> {
         }
     }
 
-    fn change(&mut self, range: Range<usize>, text: String) {
-        self.changes.push(Change { range, text: Zeroizing::new(text) });
+    fn change(&mut self, range: Range<usize>, text: &str) {
+        let from = self.texts.len();
+        self.texts.push_str(text);
+        self.changes.push(Change { start: range.start as u32, end: range.end as u32, from, to: self.texts.len() });
     }
 
-    fn replace_scalar(&mut self, scalar: Node<'d>, text: String) {
-        let range = spell::region(scalar);
-        // An empty value has no characters, and nothing before it but its indicator.
-        let text = if range.is_empty() && self.follows_indicator(range.start) { format!(" {text}") } else { text };
-        self.change(range, text);
+    fn replace_scalar(&mut self, scalar: Node<'d>, text: &str) {
+        let is_block = text.starts_with(['|', '>']) && self.document.format() == Format::Yaml;
+        let (header, lines) =
+            if is_block { text.split_at(text.find(['\n', '\r']).unwrap_or(text.len())) } else { (text, "") };
+        match spell::place(scalar) {
+            // An empty value has no characters, and nothing before it but its indicator.
+            Place::Whole(range) if range.is_empty() && self.follows_indicator(range.start) => {
+                self.change(range, &format!(" {text}"));
+            }
+            Place::Whole(range) if is_block => {
+                // A comment that stands behind the value stays in the header.
+                let rest = &self.document.text()[range.end..];
+                let end = range.end + rest.find(['\n', '\r']).unwrap_or(rest.len());
+                self.change(range, header);
+                self.change(end..end, lines);
+            }
+            Place::Whole(range) => self.change(range, text),
+            Place::Block { indicators, body } => {
+                if self.document.text()[indicators.clone()] != *header {
+                    self.change(indicators, header);
+                }
+                self.change(body, lines);
+            }
+        }
     }
 
     fn follows_indicator(&self, offset: usize) -> bool {
@@ -176,16 +266,18 @@ impl<'d> Edits<'d> {
 
     /// Where the line of `offset` begins.
     fn line_start(&self, offset: usize) -> usize {
-        self.document.text()[..offset].rfind(['\n', '\r']).map_or(0, |place| place + 1)
+        let before = &self.document.text()[..offset];
+        before.rfind(LINE_BREAKS).map_or(0, |place| place + before[place..].chars().next().map_or(1, char::len_utf8))
     }
 
     /// Behind the line break of the line of `offset`; the end of the text if it has none.
     fn line_end(&self, offset: usize) -> usize {
         let text = self.document.text();
-        match text[offset..].find(['\n', '\r']) {
-            None => text.len(),
-            Some(place) if text[offset + place..].starts_with("\r\n") => offset + place + 2,
-            Some(place) => offset + place + 1,
+        let mut rest = text[offset..].char_indices().skip_while(|(_, character)| !LINE_BREAKS.contains(character));
+        match (rest.next(), rest.next()) {
+            (Some((_, '\r')), Some((place, '\n'))) => offset + place + 1,
+            (Some(_), Some((place, _))) => offset + place,
+            _ => text.len(),
         }
     }
 
@@ -197,18 +289,9 @@ impl<'d> Edits<'d> {
             self.append_flow(mapping, &format!("{key}: {}", tree.on_one_line(Format::Yaml)));
             return;
         }
-        let text = self.document.text();
-        let is_root = mapping.data().parent == NONE;
-        let column = match node.kind() {
-            bulla_yaml::Kind::Mapping => {
-                let start = node.content_span().start as usize;
-                start - self.line_start(start)
-            }
-            _ => 0,
-        };
-        let at = if is_root {
-            let place = self.document.roots.iter().position(|&root| root == mapping.entry).unwrap_or_default();
-            stream.documents().nth(place).map_or(text.len(), |document| document.content_end() as usize)
+        let column = self.column(node);
+        let at = if mapping.data().parent == NONE {
+            self.branch_end(stream, mapping)
         } else {
             let end = node.span().end as usize;
             if self.line_start(end) == end { end } else { self.line_end(end) }
@@ -216,8 +299,54 @@ impl<'d> Edits<'d> {
         let mut writer = Writer::at(4, column);
         writer.key(key);
         tree.feed(&mut writer);
-        let mut lines = writer.finish();
-        let starts_line = at == 0 || text[..at].ends_with(['\n', '\r']);
+        self.insert_lines(at, writer.finish());
+    }
+
+    /// How far the entries of a block collection are indented; not at all where there is none.
+    fn column(&self, container: bulla_yaml::Node<'_>) -> usize {
+        match container.kind() {
+            bulla_yaml::Kind::Mapping | bulla_yaml::Kind::Sequence => {
+                let start = container.content_span().start as usize;
+                start - self.line_start(start)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Where a branch ends with all its comments.
+    fn branch_end(&self, stream: &bulla_yaml::Stream, branch: Node<'_>) -> usize {
+        let place = self.document.roots.iter().position(|&root| root == branch.entry).unwrap_or_default();
+        stream.documents().nth(place).map_or(self.document.text().len(), |document| document.content_end() as usize)
+    }
+
+    /// Adds an entry of another document to the end of a branch, spelt as it is there if it can be.
+    pub(crate) fn append_copy(&mut self, branch: Node<'d>, entry: Node<'_>) {
+        let key = entry.key().unwrap_or_default();
+        if let (Source::Yaml(stream), Source::Yaml(other)) = (&self.document.source, &entry.document.source) {
+            let root = stream.node_by_number(branch.data().node as usize);
+            let edits = Edits::new(entry.document);
+            let around = entry.parent().map(|parent| other.node_by_number(parent.data().node as usize));
+            let column = around.map_or(0, |around| edits.column(around));
+            if root.style() != Style::Flow
+                && self.column(root) == column
+                && let Some(lines) = edits.lines_of(entry)
+            {
+                let mut text = entry.document.text()[lines].replace("\r\n", "\n");
+                if !text.ends_with('\n') {
+                    text.push('\n');
+                }
+                let at = self.branch_end(stream, branch);
+                self.insert_lines(at, Zeroizing::new(text));
+                return;
+            }
+        }
+        self.append(branch, key, &Tree::copy_of(entry));
+    }
+
+    /// Inserts whole lines, each with its line break.
+    fn insert_lines(&mut self, at: usize, mut lines: Zeroizing<String>) {
+        let text = self.document.text();
+        let starts_line = at == 0 || text[..at].ends_with(LINE_BREAKS);
         if !starts_line {
             lines.insert(0, '\n');
             // As the file ended without a line break, so it ends now.
@@ -226,8 +355,7 @@ impl<'d> Edits<'d> {
         if self.line_break() == "\r\n" {
             *lines = lines.replace('\n', "\r\n");
         }
-        let lines = std::mem::take(&mut *lines);
-        self.change(at..at, lines);
+        self.change(at..at, &lines);
     }
 
     /// Adds an entry before the closing brace.
@@ -236,11 +364,11 @@ impl<'d> Edits<'d> {
         match last {
             Some(last) => {
                 let end = self.flow_end(last);
-                self.change(end..end, format!(", {entry}"));
+                self.change(end..end, &format!(", {entry}"));
             }
             None => {
                 let start = self.flow_start(mapping) + 1;
-                self.change(start..start, entry.to_owned());
+                self.change(start..start, entry);
             }
         }
     }
@@ -253,9 +381,9 @@ impl<'d> Edits<'d> {
         }
         let Some(lines) = self.lines_of(entry) else { return };
         let text = self.document.text();
-        let unfinished = lines.end == text.len() && !text.ends_with(['\n', '\r']);
+        let unfinished = lines.end == text.len() && !text.ends_with(LINE_BREAKS);
         let start = if unfinished { spell::without_last_break(&text[..lines.start]).len() } else { lines.start };
-        self.change(start..lines.end, String::new());
+        self.change(start..lines.end, "");
     }
 
     /// The whole lines of an entry or item in block context; `None` if it shares its first line with something else.
@@ -311,9 +439,7 @@ impl<'d> Edits<'d> {
     fn flow_start(&self, container: Node<'d>) -> usize {
         match &self.document.source {
             Source::Json(text) => text.span(container.data().node).start as usize,
-            Source::Yaml(stream) => {
-                stream.node_by_number(container.data().node as usize).content_span().start as usize
-            }
+            Source::Yaml(stream) => stream.node_by_number(container.data().node as usize).content_span().start as usize,
         }
     }
 
@@ -349,7 +475,7 @@ impl<'d> Edits<'d> {
         } else {
             self.entry_start(entry)..self.flow_end(entry)
         };
-        self.change(range, String::new());
+        self.change(range, "");
     }
 
     fn append_json(&mut self, mapping: Node<'d>, key: &str, tree: &Tree) {
@@ -381,11 +507,11 @@ impl<'d> Edits<'d> {
             Some(last) => {
                 let end = self.flow_end(last);
                 let separator = if indent.is_some() { "," } else { ", " };
-                self.change(end..end, format!("{separator}{entry}"));
+                self.change(end..end, &format!("{separator}{entry}"));
             }
             None => {
                 let start = self.flow_start(mapping) + 1;
-                self.change(start..start, entry);
+                self.change(start..start, &entry);
             }
         }
     }

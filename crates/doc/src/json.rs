@@ -106,7 +106,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, ParseError> {
     };
     reader.read()?;
     let Reader { decoded, tokens, entries, .. } = reader;
-    Ok(Document { source: Source::Json(Text { text, decoded, tokens }), entries, roots: vec![0] })
+    Ok(Document { source: Source::Json(Text { text, decoded, tokens }), entries, roots: vec![0], places: Vec::new() })
 }
 
 struct Reader<'t> {
@@ -166,7 +166,10 @@ impl Reader<'_> {
             match self.byte() {
                 Some(byte @ (b'{' | b'[')) => {
                     if open.len() >= DEPTH_LIMIT {
-                        return Err(ParseError { position: position(self.text, self.offset), expected: Expected::Depth });
+                        return Err(ParseError {
+                            position: position(self.text, self.offset),
+                            expected: Expected::Depth,
+                        });
                     }
                     let inner = self.open(parent, key, byte == b'{');
                     open.push(inner);
@@ -262,7 +265,8 @@ impl Reader<'_> {
             Some(b'"') => self.read_string()?,
             Some(b'-' | b'0'..=b'9') => self.read_number()?,
             _ => {
-                let words = [("true", TokenKind::Bool(true)), ("false", TokenKind::Bool(false)), ("null", TokenKind::Null)];
+                let words =
+                    [("true", TokenKind::Bool(true)), ("false", TokenKind::Bool(false)), ("null", TokenKind::Null)];
                 let Some((word, kind)) = words.into_iter().find(|(word, _)| rest.starts_with(word)) else {
                     return self.fault(start, "a value");
                 };

@@ -26,7 +26,7 @@ mod yaml;
 pub use bulla_yaml::{Position, Timestamp};
 pub use edit::{EditError, Edits};
 pub use error::{Expected, ParseError};
-pub use metadata::{with_metadata, without_metadata};
+pub use metadata::{with_metadata, with_metadata_of, without_metadata};
 pub use owned::{Item, Scalar, Tree, write};
 pub use tree::{Children, Document, Kind, Node, NodeId, Step, Value, Walk};
 

@@ -3,10 +3,10 @@
 //! It is appended behind everything else, comments included, and taken away again without a trace. Whether the file
 //! ended with a line break before is kept by the file's end now.
 
+use crate::Tree;
 use crate::edit::Edits;
 use crate::error::ParseError;
 use crate::tree::Document;
-use crate::Tree;
 
 /// The document with an entry `key` at the end of every branch.
 ///
@@ -16,6 +16,24 @@ pub fn with_metadata(document: &Document, key: &str, tree: &Tree) -> Result<Docu
     let mut edits = Edits::new(document);
     for branch in document.branches() {
         edits.append(branch, key, tree);
+    }
+    Document::parse(&edits.apply(), document.format())
+}
+
+/// The document with the entry `key` of another at the end of every branch, spelt as it is there.
+///
+/// Branches that the other document does not have get the entry of its first one. Nothing is added if it has none.
+///
+/// # Errors
+/// [`ParseError`] if the result is no document. That cannot happen for one without such a key.
+pub fn with_metadata_of(document: &Document, other: &Document, key: &str) -> Result<Document, ParseError> {
+    let entries: Vec<_> = other.branches().map(|branch| branch.get(key)).collect();
+    let mut edits = Edits::new(document);
+    for (place, branch) in document.branches().enumerate() {
+        let entry = entries.get(place).copied().flatten().or(entries.first().copied().flatten());
+        if let Some(entry) = entry {
+            edits.append_copy(branch, entry);
+        }
     }
     Document::parse(&edits.apply(), document.format())
 }

@@ -158,7 +158,11 @@ impl Tree {
         match self {
             Tree::Scalar(scalar) => feed_scalar(&scalar.as_value(), writer),
             Tree::Mapping(items) | Tree::Sequence(items) => {
-                if matches!(self, Tree::Mapping(_)) { writer.start_mapping() } else { writer.start_sequence() }
+                if matches!(self, Tree::Mapping(_)) {
+                    writer.start_mapping();
+                } else {
+                    writer.start_sequence();
+                }
                 feed_items(items, writer);
                 writer.end();
             }

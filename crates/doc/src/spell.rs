@@ -6,9 +6,12 @@
 
 mod block;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use base64::Engine as _;
+use zeroize::Zeroizing;
+
 use bulla_yaml::{Resolved, Style, double_quoted, reads_back_plain, single_quoted, string_style};
 
 use crate::tree::{Document, EntryKind, Node, Source, Value};
@@ -23,54 +26,96 @@ pub(crate) enum Mode {
     Restored,
 }
 
-/// The characters that an edit of this scalar (or alias) replaces.
-pub(crate) fn region(node: Node<'_>) -> Range<usize> {
+/// Where a scalar (or alias) is spelt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In one piece.
+    Whole(Range<usize>),
+    /// In two, around the comment that may stand in the header of a block scalar. The line break of the last line
+    /// belongs to neither.
+    Block {
+        /// `|` or `>` with what follows it directly.
+        indicators: Range<usize>,
+        /// The line break of the header and the lines.
+        body: Range<usize>,
+    },
+}
+
+pub(crate) fn place(node: Node<'_>) -> Place {
     match &node.document.source {
-        Source::Json(text) => text.span(node.data().node).range(),
-        Source::Yaml(stream) => yaml_region(stream, stream.node_by_number(node.data().node as usize)),
+        Source::Json(text) => Place::Whole(text.span(node.data().node).range()),
+        Source::Yaml(stream) => yaml_place(stream, stream.node_by_number(node.data().node as usize)),
     }
 }
 
-fn yaml_region(stream: &bulla_yaml::Stream, node: bulla_yaml::Node<'_>) -> Range<usize> {
-    let mut range = if keeps_tag(node) { node.content_span().range() } else { node.span().range() };
-    if matches!(node.style(), Style::Literal | Style::Folded) {
-        let spelling = &stream.text()[range.clone()];
-        range.end -= spelling.len() - without_last_break(spelling).len();
+fn yaml_place(stream: &bulla_yaml::Stream, node: bulla_yaml::Node<'_>) -> Place {
+    let is_block = matches!(node.style(), Style::Literal | Style::Folded);
+    let keeps = keeps_properties(node);
+    let mut range = if keeps { node.content_span().range() } else { node.span().range() };
+    if is_block {
+        range.end = range.start + without_last_break(&stream.text()[range.clone()]).len();
     }
-    range
+    if !is_block || !keeps {
+        return Place::Whole(range);
+    }
+    let spelling = &stream.text()[range.clone()];
+    let indicators = spelling.find([' ', '\t', '#', '\n', '\r']).unwrap_or(spelling.len());
+    let header = spelling.find(['\n', '\r']).unwrap_or(spelling.len());
+    Place::Block { indicators: range.start..range.start + indicators, body: range.start + header..range.end }
 }
 
-/// Can the tag stay in front of `ENC[…]`, which is a string?
-fn keeps_tag(node: bulla_yaml::Node<'_>) -> bool {
-    !matches!(node.tag(), Some("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp" | "!!binary"))
+/// The spelling of the scalar, without the comment that its header may have.
+pub(crate) fn spelling(node: Node<'_>) -> Cow<'_, str> {
+    let text = node.document.text();
+    match place(node) {
+        Place::Whole(range) => Cow::Borrowed(&text[range]),
+        Place::Block { indicators, body } if indicators.end == body.start => {
+            Cow::Borrowed(&text[indicators.start..body.end])
+        }
+        Place::Block { indicators, body } => Cow::Owned([&text[indicators], &text[body]].concat()),
+    }
 }
+
+/// Can anchor and tag stay in front of `ENC[…]`, which is a string? Not so a tag of another type, nor a name that only
+/// the content behind it ends (`&name:content`).
+fn keeps_properties(node: bulla_yaml::Node<'_>) -> bool {
+    let (start, content) = (node.span().start as usize, node.content_span().start as usize);
+    let apart = start == content || node.stream().text()[..content].ends_with([' ', '\t', '\n', '\r']);
+    apart && !matches!(node.tag(), Some("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp" | "!!binary"))
+}
+
+/// The line breaks of YAML 1.1.
+pub(crate) const LINE_BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 
 pub(crate) fn without_last_break(text: &str) -> &str {
-    text.strip_suffix("\r\n").or_else(|| text.strip_suffix(['\n', '\r'])).unwrap_or(text)
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix(LINE_BREAKS)).unwrap_or(text)
 }
 
-/// What stands in place of the scalar once it is encrypted.
-pub(crate) fn encrypted(node: Node<'_>, text: &str) -> String {
-    match &node.document.source {
-        Source::Json(_) => format!("\"{text}\""),
-        Source::Yaml(stream) => {
-            let scalar = stream.node_by_number(node.data().node as usize);
-            match encrypted_style(node, scalar) {
-                Style::SingleQuoted => format!("'{text}'"),
-                Style::DoubleQuoted => format!("\"{text}\""),
-                Style::Literal | Style::Folded => block::encrypted(stream, scalar, text),
-                _ => text.to_owned(),
-            }
-        }
+/// Writes what stands in place of the scalar once it is encrypted.
+pub(crate) fn encrypted(node: Node<'_>, text: &str, out: &mut String) {
+    let style = match &node.document.source {
+        Source::Json(_) => Style::DoubleQuoted,
+        Source::Yaml(stream) => encrypted_style(node, stream.node_by_number(node.data().node as usize)),
+    };
+    let quote = match style {
+        Style::SingleQuoted => "'",
+        Style::DoubleQuoted => "\"",
+        _ => "",
+    };
+    if let (Style::Literal | Style::Folded, Source::Yaml(stream)) = (style, &node.document.source) {
+        block::encrypted(stream, stream.node_by_number(node.data().node as usize), text, out);
+        return;
     }
+    out.push_str(quote);
+    out.push_str(text);
+    out.push_str(quote);
 }
 
 /// The style that `ENC[…]` gets: the scalar's own, but quoted where its brackets and commas would end it.
 fn encrypted_style(node: Node<'_>, scalar: bulla_yaml::Node<'_>) -> Style {
     match scalar.style() {
         Style::Plain if in_flow(node) => Style::DoubleQuoted,
-        style @ (Style::Literal | Style::Folded) if !keeps_tag(scalar) || block::indentation(scalar).is_none() => {
-            debug_assert!(matches!(style, Style::Literal | Style::Folded));
+        Style::Literal | Style::Folded if !keeps_properties(scalar) || block::indentation(scalar).is_none() => {
             Style::DoubleQuoted
         }
         style => style,
@@ -101,7 +146,7 @@ pub(crate) fn restores(node: Node<'_>, value: &Value<'_>) -> bool {
         Source::Json(_) => json_value(value) == node.spelling(),
         Source::Yaml(stream) => {
             let scalar = stream.node_by_number(node.data().node as usize);
-            if !keeps_tag(scalar) || scalar.kind() == bulla_yaml::Kind::Alias {
+            if !keeps_properties(scalar) || scalar.kind() == bulla_yaml::Kind::Alias {
                 return false;
             }
             let style = encrypted_style(node, scalar);
@@ -116,7 +161,7 @@ pub(crate) fn restores(node: Node<'_>, value: &Value<'_>) -> bool {
                 && let Value::String(bytes) = value
             {
                 return std::str::from_utf8(bytes).is_ok_and(|text| {
-                    text == node.spelling() && stays_plain(text, in_flow(node), Mode::Restored)
+                    text == node.spelling() && stays_plain(text, in_flow(node), Mode::Restored, scalar.tag().is_some())
                 });
             }
             yaml_value(value, style, in_flow(node), Mode::Restored, Some((stream, scalar))) == node.spelling()
@@ -135,11 +180,12 @@ fn yaml_value(
     let Value::String(bytes) = value else {
         return plain_value(value).unwrap_or_default();
     };
+    let tagged = place.is_some_and(|(_, scalar)| scalar.tag().is_some());
     let Ok(text) = std::str::from_utf8(bytes) else {
         return format!("!!binary {}", base64::engine::general_purpose::STANDARD.encode(bytes));
     };
     match style {
-        Style::Plain if stays_plain(text, in_flow, mode) => text.to_owned(),
+        Style::Plain if stays_plain(text, in_flow, mode, tagged) => text.to_owned(),
         Style::SingleQuoted => single_quoted(text).unwrap_or_else(|| double_quoted(text)),
         Style::DoubleQuoted => double_quoted(text),
         Style::Literal | Style::Folded => place
@@ -153,14 +199,13 @@ fn yaml_value(
     }
 }
 
-fn stays_plain(text: &str, in_flow: bool, mode: Mode) -> bool {
-    match mode {
-        Mode::New => string_style(text, in_flow) == Style::Plain && reads_back_plain(text, in_flow),
-        Mode::Restored => {
-            reads_back_plain(text, in_flow)
-                && matches!(bulla_yaml::resolve(text), Resolved::String | Resolved::Merge)
+/// Can the string stand without quotes? Behind a tag its text decides nothing.
+fn stays_plain(text: &str, in_flow: bool, mode: Mode, tagged: bool) -> bool {
+    reads_back_plain(text, in_flow)
+        && match mode {
+            Mode::New => string_style(text, in_flow) == Style::Plain,
+            Mode::Restored => tagged || matches!(bulla_yaml::resolve(text), Resolved::String | Resolved::Merge),
         }
-    }
 }
 
 /// What is no string, as go-yaml writes it.
@@ -252,16 +297,22 @@ pub(crate) fn reads_as(spelling: &str, value: &Value<'_>, format: Format) -> boo
     match format {
         Format::Json => json::read(format!("{{\"k\":{spelling}}}").as_bytes()).is_ok_and(|document| same(&document)),
         Format::Yaml => {
-            // In block context, and where that cannot be, in flow context. A block scalar may have lost its last break.
-            let documents = [format!("k: {spelling}\n"), format!("k: {spelling}"), format!("{{k: {spelling}}}\n")];
-            documents.iter().any(|text| crate::yaml::read(text.as_bytes()).is_ok_and(|document| same(&document)))
+            // In block context, and where that cannot be, in flow context. A block scalar is without its last break.
+            let reads = |document: String| {
+                let document = Zeroizing::new(document);
+                crate::yaml::read(document.as_bytes()).is_ok_and(|document| same(&document))
+            };
+            ["\n", "", "\u{2028}", "\u{2029}"].iter().any(|end| reads(format!("k: {spelling}{end}")))
+                || reads(format!("{{k: {spelling}}}\n"))
         }
     }
 }
 
 fn same_value(left: &Value<'_>, right: &Value<'_>) -> bool {
     match (left, right) {
-        (Value::Float(left), Value::Float(right)) => left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan()),
+        (Value::Float(left), Value::Float(right)) => {
+            left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan())
+        }
         _ => left == right,
     }
 }

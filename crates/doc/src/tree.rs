@@ -14,6 +14,8 @@ pub struct Document {
     pub(crate) source: Source,
     pub(crate) entries: Vec<Entry>,
     pub(crate) roots: Vec<u32>,
+    /// By node of the format: the entry at its own place. Empty where there are no aliases.
+    pub(crate) places: Vec<u32>,
 }
 
 /// The format's own view of the file.
@@ -95,7 +97,10 @@ pub struct NodeId(pub(crate) u32);
 
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Document").field("format", &self.format()).field("branches", &self.roots.len()).finish()
+        f.debug_struct("Document")
+            .field("format", &self.format())
+            .field("branches", &self.roots.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -247,7 +252,9 @@ impl<'d> Node<'d> {
     pub fn comment(self) -> &'d str {
         let data = self.data();
         match data.kind {
-            EntryKind::Comment | EntryKind::InlineComment => &self.document.text()[data.node as usize..data.key as usize],
+            EntryKind::Comment | EntryKind::InlineComment => {
+                &self.document.text()[data.node as usize..data.key as usize]
+            }
             _ => "",
         }
     }
@@ -260,6 +267,16 @@ impl<'d> Node<'d> {
     /// Is it spelt `*name`, and its content a copy?
     pub fn is_alias(self) -> bool {
         self.data().alias
+    }
+
+    /// Of an alias: the entry that it stands for, at that entry's own place; `None` if that is a key.
+    pub fn alias_target(self) -> Option<NodeId> {
+        let Source::Yaml(stream) = &self.document.source else { return None };
+        if !self.is_alias() {
+            return None;
+        }
+        let target = stream.node_by_number(self.data().node as usize).target().number();
+        self.document.places.get(target).copied().filter(|&entry| entry != NONE).map(NodeId)
     }
 
     /// Does it lie inside the copy that an alias stands for? Then it has no place of its own.
@@ -287,9 +304,10 @@ impl<'d> Node<'d> {
     }
 
     /// The characters that spell a scalar's value, as [`Edits::set_spelling`](crate::Edits::set_spelling) takes them.
-    /// The last line break of a block scalar is not among them.
-    pub fn spelling(self) -> &'d str {
-        &self.document.text()[spell::region(self)]
+    /// Of a block scalar: its indicators, without the comment that may stand behind them, and its lines, without the
+    /// last line break.
+    pub fn spelling(self) -> Cow<'d, str> {
+        spell::spelling(self)
     }
 
     /// If this scalar were encrypted and `value` restored in its place, would it be spelt as it is now?

@@ -32,11 +32,21 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, ParseError> {
         reader.read_document(document)?;
     }
     let (entries, roots) = (reader.entries, reader.roots);
-    Ok(Document { source: Source::Yaml(stream), entries, roots })
+    let mut places = Vec::new();
+    if stream.has_aliases() {
+        places = vec![NONE; stream.node_count()];
+        for (entry, data) in entries.iter().enumerate() {
+            let is_node = !matches!(data.kind, EntryKind::Comment | EntryKind::InlineComment);
+            if is_node && !data.expanded {
+                places[data.node as usize] = entry as u32;
+            }
+        }
+    }
+    Ok(Document { source: Source::Yaml(stream), entries, roots, places })
 }
 
 /// The value of a scalar node, or the name of the tag that it does not fit.
-pub(crate) fn value<'s>(node: bulla_yaml::Node<'s>) -> Result<Value<'s>, &'s str> {
+pub(crate) fn value(node: bulla_yaml::Node<'_>) -> Result<Value<'_>, &str> {
     let string = || Ok(Value::String(Cow::Borrowed(node.value().as_bytes())));
     let Some(tag) = node.tag() else {
         return Ok(convert(node.resolved(), node.value()));
@@ -48,7 +58,8 @@ pub(crate) fn value<'s>(node: bulla_yaml::Node<'s>) -> Result<Value<'s>, &'s str
         | ("!!int", Resolved::Int(_) | Resolved::Unsigned(_))
         | ("!!float", Resolved::Float(_))
         | ("!!timestamp", Resolved::Timestamp(_)) => Ok(convert(resolved, node.value())),
-        ("!!float", Resolved::Int(value)) => {
+        ("!!float", Resolved::Int(value)) =>
+        {
             #[expect(clippy::cast_precision_loss, reason = "what the tag asks for")]
             Ok(Value::Float(value as f64))
         }
@@ -92,10 +103,21 @@ struct Reader<'s> {
 
 /// What is left to do, the next thing last.
 enum Task<'s> {
-    Comments { comments: Comments<'s>, inline: bool, context: Context },
+    Comments {
+        comments: Comments<'s>,
+        inline: bool,
+        context: Context,
+    },
     /// A value. If its comments were `handled`, they lie beside it already.
-    Value { node: bulla_yaml::Node<'s>, key: u32, handled: bool, context: Context },
-    End { entry: u32 },
+    Value {
+        node: bulla_yaml::Node<'s>,
+        key: u32,
+        handled: bool,
+        context: Context,
+    },
+    End {
+        entry: u32,
+    },
 }
 
 /// What everything read by a task has in common.
@@ -128,7 +150,12 @@ impl<'s> Reader<'s> {
         let root = document.root();
         let entry = self.entries.len() as u32;
         self.roots.push(entry);
-        self.push(EntryKind::Mapping, root.number() as u32, NONE, Context { parent: NONE, depth: 0, expanded: false, anchored: false })?;
+        self.push(
+            EntryKind::Mapping,
+            root.number() as u32,
+            NONE,
+            Context { parent: NONE, depth: 0, expanded: false, anchored: false },
+        )?;
         let context = Context { parent: entry, depth: 1, expanded: false, anchored: self.is_anchored(root, false) };
         self.tasks.push(Task::End { entry });
         self.later(document.foot(), false, context);

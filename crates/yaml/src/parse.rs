@@ -377,11 +377,7 @@ impl<'t> Parser<'t> {
 
     fn take_comments(&mut self) -> Comments {
         self.stem.clear();
-        Comments {
-            head: mem::take(&mut self.head),
-            line: mem::take(&mut self.line),
-            foot: mem::take(&mut self.foot),
-        }
+        Comments { head: mem::take(&mut self.head), line: mem::take(&mut self.line), foot: mem::take(&mut self.foot) }
     }
 
     /// A value that is not there.
@@ -412,7 +408,9 @@ impl<'t> Parser<'t> {
                 self.build.end_collection(&Comments::default());
                 Ok(self.pop_state())
             }
-            _ => self.scanner.fault(start.offset, Expected::Token("`-` or the end of the sequence; check the indentation")),
+            _ => self
+                .scanner
+                .fault(start.offset, Expected::Token("`-` or the end of the sequence; check the indentation")),
         }
     }
 
@@ -464,7 +462,9 @@ impl<'t> Parser<'t> {
                 self.build.end_collection(&comments);
                 Ok(self.pop_state())
             }
-            _ => self.scanner.fault(start.offset, Expected::Token("a key or the end of the mapping; check the indentation")),
+            _ => self
+                .scanner
+                .fault(start.offset, Expected::Token("a key or the end of the mapping; check the indentation")),
         }
     }
 
@@ -656,7 +656,7 @@ struct Build<'t> {
     comment_lines: Vec<Span>,
 }
 
-impl<'t> Build<'t> {
+impl Build<'_> {
     fn start_document(&mut self, start: u32, explicit_start: bool, head: &[Span]) {
         let head = self.keep(head);
         let root = self.nodes.len() as u32;
@@ -820,7 +820,10 @@ impl<'t> Build<'t> {
             attached.line = line;
             attached.foot = foot;
         }
-        if block_mapping && !self.foot(open.node).is_empty() && let Some(key) = open.previous_key {
+        if block_mapping
+            && !self.foot(open.node).is_empty()
+            && let Some(key) = open.previous_key
+        {
             self.move_foot(open.node, key);
         }
         self.end_node(open.node);
@@ -842,7 +845,10 @@ impl<'t> Build<'t> {
                 open.key = Some(node);
                 let previous = open.previous_key;
                 // A foot that the key of a block mapping brings is about the entry before it.
-                if block && let Some(previous) = previous && !self.foot(node).is_empty() {
+                if block
+                    && let Some(previous) = previous
+                    && !self.foot(node).is_empty()
+                {
                     self.move_foot(node, previous);
                 }
             }

@@ -614,9 +614,8 @@ impl Break {
 /// Length in bytes of the line break at `offset`, 0 if there is none.
 fn break_length(bytes: &[u8], offset: usize) -> usize {
     match bytes.get(offset) {
-        Some(b'\n') => 1,
         Some(b'\r') if bytes.get(offset + 1) == Some(&b'\n') => 2,
-        Some(b'\r') => 1,
+        Some(b'\n' | b'\r') => 1,
         Some(0xc2) if bytes.get(offset + 1) == Some(&0x85) => 2,
         Some(0xe2) if bytes.get(offset + 1) == Some(&0x80) && matches!(bytes.get(offset + 2), Some(0xa8 | 0xa9)) => 3,
         _ => 0,

@@ -80,13 +80,11 @@ fn decode_utf16(bytes: &[u8], read: fn([u8; 2]) -> u16) -> Result<Zeroizing<Stri
     let units = bytes.chunks_exact(2).map(|pair| read([pair[0], pair[1]]));
     let mut text = Zeroizing::new(String::with_capacity(bytes.len() / 2 * 3));
     for character in char::decode_utf16(units) {
-        match character {
-            Ok(character) => text.push(character),
-            Err(_) => {
-                let expected = Expected::Encoding("UTF-16");
-                return Err(ParseError { position: position(&text, text.len()), expected });
-            }
-        }
+        let Ok(character) = character else {
+            let expected = Expected::Encoding("UTF-16");
+            return Err(ParseError { position: position(&text, text.len()), expected });
+        };
+        text.push(character);
     }
     if bytes.len() % 2 == 1 {
         return Err(ParseError { position: position(&text, text.len()), expected: Expected::Encoding("UTF-16") });

@@ -112,6 +112,7 @@ pub(crate) fn may_be_literal(text: &str) -> bool {
 }
 
 /// What go-yaml's writer finds out about a text before it chooses a style.
+#[expect(clippy::struct_excessive_bools, reason = "four answers to four questions")]
 struct Analysis {
     plain_in_block: bool,
     plain_in_flow: bool,
@@ -224,8 +225,7 @@ fn is_base_60(text: &str) -> bool {
         && fraction.chars().all(|character| digit(character) || character == '_')
         && more.peek().is_some()
         && more.all(|part| match part.as_bytes() {
-            [unit] => unit.is_ascii_digit(),
-            [b'0'..=b'5', unit] => unit.is_ascii_digit(),
+            [unit] | [b'0'..=b'5', unit] => unit.is_ascii_digit(),
             _ => false,
         })
 }
@@ -272,20 +272,64 @@ mod tests {
     #[test]
     fn what_is_said_to_read_back_plain_does() {
         for text in [
-            "a", "a b", "a:b", "a: b", "a:", "a #b", "a#b", "-", "- a", "-a", "?a", "? a", ":a", "[a", "a[", "a,b", "#a",
-            "---", "--- a", "...", "a\tb", "é", "😀", "a\u{85}b", "\u{feff}a", "a\u{feff}", "*a", "&a", "!a", "%a", "@a", "`a",
-            "|", ">a", "'a", "\"a", "a'b", "yes", "a ", " a", "a\r", "\u{7f}", "a?b", "a}", "a]",
+            "a",
+            "a b",
+            "a:b",
+            "a: b",
+            "a:",
+            "a #b",
+            "a#b",
+            "-",
+            "- a",
+            "-a",
+            "?a",
+            "? a",
+            ":a",
+            "[a",
+            "a[",
+            "a,b",
+            "#a",
+            "---",
+            "--- a",
+            "...",
+            "a\tb",
+            "é",
+            "😀",
+            "a\u{85}b",
+            "\u{feff}a",
+            "a\u{feff}",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "`a",
+            "|",
+            ">a",
+            "'a",
+            "\"a",
+            "a'b",
+            "yes",
+            "a ",
+            " a",
+            "a\r",
+            "\u{7f}",
+            "a?b",
+            "a}",
+            "a]",
         ] {
             for in_flow in [false, true] {
                 let document = if in_flow { format!("[{text}]") } else { format!("k: {text}\n") };
                 let reads = crate::parse(document.as_bytes()).is_ok_and(|stream| {
                     let root = stream.documents().next().map(|document| document.root());
-                    let values: Vec<_> = root.iter().flat_map(|root| root.children()).map(|node| node.value()).collect();
+                    let values: Vec<_> = root.iter().flat_map(crate::Node::children).map(|node| node.value()).collect();
                     values.last() == Some(&text) && values.len() == if in_flow { 1 } else { 2 }
                 });
                 let said = reads_back_plain(text, in_flow);
                 assert!(reads || !said, "{text:?} in {document:?} does not read back");
-                if !text.contains('\u{feff}') && !text.starts_with("---") && !text.starts_with("...") {
+                // Here it is said of any place, where the test tries only one.
+                let depends = text.contains('\u{feff}') || text.starts_with("---") || text.starts_with("...");
+                if !(depends || in_flow && text.ends_with([':', '-'])) {
                     assert_eq!(said, reads, "{text:?} in {document:?}");
                 }
             }

@@ -41,8 +41,7 @@ impl Timestamp {
         if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
             return None;
         }
-        let mut timestamp =
-            Timestamp { year, month, day, hour: 0, minute: 0, second: 0, nanosecond: 0, offset: 0 };
+        let mut timestamp = Timestamp { year, month, day, hour: 0, minute: 0, second: 0, nanosecond: 0, offset: 0 };
         match rest.0.first() {
             None => return Some(timestamp),
             Some(b'T' | b't') => {

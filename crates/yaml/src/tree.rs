@@ -127,7 +127,10 @@ pub struct Stream {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("documents", &self.documents.len()).field("nodes", &self.nodes.len()).finish()
+        f.debug_struct("Stream")
+            .field("documents", &self.documents.len())
+            .field("nodes", &self.nodes.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -296,6 +299,7 @@ impl<'s> Node<'s> {
     }
 
     /// What an alias stands for; of any other node itself.
+    #[must_use]
     pub fn target(&self) -> Node<'s> {
         match self.kind() {
             Kind::Alias => self.stream.node(NodeId(self.data().anchor)),

@@ -90,7 +90,10 @@ impl Writer {
     pub fn key(&mut self, key: &str) {
         self.begin_line();
         let style = if key.contains('\n') { Style::DoubleQuoted } else { string_style(key, false) };
-        if key.len() > 128 {
+        if key == "<<" {
+            // It still merges for those who read it.
+            self.text.push_str("!!merge <<:");
+        } else if key.len() > 128 {
             self.text.push_str("? ");
             self.push_flow(key, style);
             self.text.push('\n');
@@ -136,18 +139,18 @@ impl Writer {
     /// Ends the innermost container.
     pub fn end(&mut self) {
         let Some(level) = self.levels.pop() else { return };
-        if !level.open {
-            let comments = std::mem::take(&mut self.comments);
-            self.begin_value();
-            self.push_space();
-            self.text.push_str(if level.kind == Container::Mapping { "{}" } else { "[]" });
-            self.push_line_end();
-            self.comments = comments;
-        } else {
+        if level.open {
             self.levels.push(level);
             self.trailing_comments();
             self.levels.pop();
+            return;
         }
+        let comments = std::mem::take(&mut self.comments);
+        self.begin_value();
+        self.push_space();
+        self.text.push_str(if level.kind == Container::Mapping { "{}" } else { "[]" });
+        self.push_line_end();
+        self.comments = comments;
     }
 
     /// What was written.

@@ -2,10 +2,10 @@
 
 use bulla_yaml::{Node, Stream, Style, can_be_literal};
 
-/// Header, indentation and line break of a block scalar.
+/// Indicators, indentation and line break of a block scalar.
 struct Shape<'s> {
-    /// `|` or `>` with indicators and comment, to the end of the line.
-    header: &'s str,
+    /// `|` or `>` with what follows it directly.
+    indicators: &'s str,
     indent: usize,
     line_break: &'static str,
 }
@@ -29,24 +29,27 @@ fn shape<'s>(stream: &'s Stream, scalar: Node<'s>) -> Option<Shape<'s>> {
         Some(header) => (header, "\r\n"),
         None => (header, "\n"),
     };
-    Some(Shape { header, indent: indentation(scalar)?, line_break })
+    let indicators = &header[..header.find([' ', '\t', '#']).unwrap_or(header.len())];
+    Some(Shape { indicators, indent: indentation(scalar)?, line_break })
 }
 
-/// `ENC[…]` as the only line.
-pub(super) fn encrypted(stream: &Stream, scalar: Node<'_>, text: &str) -> String {
-    match shape(stream, scalar) {
-        Some(Shape { header, indent, line_break }) => format!("{header}{line_break}{:indent$}{text}", ""),
-        None => format!("\"{text}\""),
+/// Writes `ENC[…]` as the only line of the block.
+pub(super) fn encrypted(stream: &Stream, scalar: Node<'_>, text: &str, out: &mut String) {
+    // Only blocks with a known indentation keep their style.
+    if let Some(Shape { indicators, indent, line_break }) = shape(stream, scalar) {
+        out.push_str(indicators);
+        out.push_str(line_break);
+        out.extend(std::iter::repeat_n(' ', indent));
+        out.push_str(text);
     }
 }
 
 /// The block with the lines of `text`, without its last line break; `None` if a block cannot carry it.
 pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<String> {
-    let Shape { header, indent, line_break } = shape(stream, scalar)?;
+    let Shape { indicators, indent, line_break } = shape(stream, scalar)?;
     if text.is_empty() || !can_be_literal(text) || text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n')) {
         return None;
     }
-    let (indicators, comment) = header.split_at(header.find([' ', '\t', '#']).unwrap_or(header.len()));
     let hint = indicators.bytes().find(u8::is_ascii_digit);
     if hint.is_none() && text.starts_with([' ', '\t', '\n']) && needs_hint(text) {
         return None;
@@ -57,12 +60,12 @@ pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<
     let fits = match chomping {
         Some('-') => trailing == 0,
         Some(_) => trailing >= 1,
-        None => trailing <= 1,
+        None => trailing == 1,
     };
     let folds = scalar.style() == Style::Folded && text.trim_end_matches('\n').contains('\n');
-    let mut block = String::with_capacity(text.len() + header.len() + 16);
+    let mut block = String::with_capacity(text.len() + 16);
     if fits && !folds {
-        block.push_str(header);
+        block.push_str(indicators);
     } else {
         block.push(if folds { '|' } else { indicators.chars().next()? });
         block.extend(hint.map(char::from));
@@ -71,7 +74,6 @@ pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<
             1 => {}
             _ => block.push('+'),
         }
-        block.push_str(comment);
     }
     let lines = text.strip_suffix('\n').unwrap_or(text);
     for line in lines.split('\n') {

@@ -67,12 +67,7 @@ impl Scanner<'_> {
             token = &self.tokens[count - 2];
         }
         let after_value = matches!(token.kind, TokenKind::Value);
-        let mut queue = Queue {
-            lines: Vec::new(),
-            token: token.start.index,
-            scan: scan.index,
-            start: Mark::default(),
-        };
+        let mut queue = Queue { lines: Vec::new(), token: token.start.index, scan: scan.index, start: Mark::default() };
 
         // A foot starts on the line below the content. If there is content on this line, that is the next line.
         let mut foot_line = -1;

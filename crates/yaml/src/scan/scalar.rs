@@ -40,15 +40,13 @@ impl Builder {
     }
 
     /// Folds the line breaks of `gap`, whose end is the current place.
-    fn fold(&mut self, scanner: &mut Scanner<'_>, gap: &Gap, escaped: bool) {
+    fn fold(&mut self, scanner: &mut Scanner<'_>, gap: &Gap) {
         self.flush(scanner, gap.blanks);
         match gap.first {
             // Behind an escaped line break there is no first break, and the others count as they are.
-            None if escaped => {}
             Some(Break::Line) if gap.more.is_empty() => Self::push(scanner, " "),
-            Some(Break::Line) => {}
+            None | Some(Break::Line) => {}
             Some(first) => Self::push(scanner, first.text()),
-            None => {}
         }
         for line_break in &gap.more {
             Self::push(scanner, line_break.text());
@@ -69,7 +67,8 @@ impl Builder {
 
 /// Can this byte stand inside a word of a plain scalar in block context without a closer look?
 const fn is_ordinary(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}' | b'\'' | b'"' | b'\\')
+    matches!(byte, b'!'..=b'~')
+        && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}' | b'\'' | b'"' | b'\\')
 }
 
 const ORDINARY: [bool; 256] = {
@@ -111,7 +110,7 @@ impl Scanner<'_> {
                     break;
                 }
                 if leading_blanks {
-                    builder.fold(self, &gap, false);
+                    builder.fold(self, &gap);
                     gap = Gap::default();
                     leading_blanks = false;
                 }
@@ -211,7 +210,7 @@ impl Scanner<'_> {
                 }
             }
             if leading_blanks {
-                builder.fold(self, &gap, escaped);
+                builder.fold(self, &gap);
             }
         }
         let text = builder.finish(self, self.mark.offset as usize);
