@@ -16,10 +16,12 @@
 mod curve;
 mod generate;
 mod identities;
+mod identity;
 mod openssh;
 mod places;
 mod post_quantum;
 mod prompt;
+mod source;
 mod ssh;
 mod stanza;
 #[cfg(test)]
@@ -32,9 +34,10 @@ use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
 
 pub use generate::{GeneratedIdentity, KeyKind, generate_identity};
-pub use identities::{AgeIdentities, IdentitySource, ReadForRecipient, SourceContent};
+pub use identities::AgeIdentities;
 pub use places::{IdentityKind, Place, Reading, configuration_directory, identity_places};
 pub use prompt::{NoPrompt, PassphraseRequest, Prompt, Purpose};
+pub use source::{IdentitySource, ReadForRecipient, SourceContent};
 
 use crate::{KeyId, MasterKey, Source, Tried, UnwrapError, WrapError, WrappedKey};
 use age::armor::{ArmoredWriter, Format};
@@ -202,7 +205,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Encrypts an identity file with a passphrase, as `age -p` does: armored, scrypt with a work of about a second.
+/// Encrypts an identity file with a passphrase, as `age -p` does: armored, scrypt with a work of 2^18, about a second.
 ///
 /// # Errors
 /// [`WrapError::Failed`], for an empty passphrase or one that is not UTF-8.
@@ -212,5 +215,8 @@ pub fn encrypt_identity_file(file: &SecretBytes, passphrase: &SecretBytes) -> Re
     }
     let passphrase =
         prompt::secret_string(passphrase).ok_or_else(|| WrapError::Failed("the passphrase is not UTF-8".to_owned()))?;
-    encrypt(&age::scrypt::Recipient::new(passphrase), file).map_err(|error| WrapError::Failed(error.to_string()))
+    let mut recipient = age::scrypt::Recipient::new(passphrase);
+    // The `age` crate would measure this machine, and write less work on a busy one.
+    recipient.set_work_factor(18);
+    encrypt(&recipient, file).map_err(|error| WrapError::Failed(error.to_string()))
 }

@@ -165,7 +165,7 @@ fn the_package_of_sealed_secrets_opens_what_we_seal() {
     let oracle = bulla_testkit::sealing::SealingOracle::shared();
     let key = pem::encode("RSA PRIVATE KEY", KEY.to_pkcs1_der().expose_secret());
     for (plaintext, label) in
-        [(&b"value"[..], "shop/database"), (b"", "shop"), (&[0, 255, 10], ""), (&[7; 70_000], "é")]
+        [(&b"value"[..], "shop/database"), (b"", "shop"), (&[0, 255, 10], ""), (&vec![7; 70_000], "é")]
     {
         let sealed = hybrid::seal(KEY.public_key(), plaintext, label.as_bytes(), &mut rng());
         assert_eq!(oracle.open(&key, &sealed, label.as_bytes()).unwrap(), plaintext, "{label}");

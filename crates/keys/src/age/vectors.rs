@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use age::armor::ArmoredReadError;
 use age::{DecryptError, Decryptor};
 use bulla_crypto::SecretBytes;
 use bulla_testkit::vectors::{Vector, shared_data, vectors};
 use sha2::{Digest as _, Sha256};
 
 use super::identities::Attempt;
-use super::identities::reader;
+use super::identity::{LARGEST_WORK, is_armor, reader};
 use super::{AgeIdentities, IdentityKind, IdentitySource, NoPrompt, SourceContent};
 
 /// Vectors that end otherwise here, and how: the `age` crate still reads stanzas as beta versions wrote them, without the
@@ -56,7 +55,7 @@ fn decrypt(vector: &Vector) -> (&'static str, Option<Vec<u8>>) {
         .headers_named("passphrase")
         .map(|passphrase| {
             let mut identity = age::scrypt::Identity::new(passphrase.to_owned().into());
-            identity.set_max_work_factor(super::identities::LARGEST_WORK);
+            identity.set_max_work_factor(LARGEST_WORK);
             identity
         })
         .collect();
@@ -86,9 +85,8 @@ fn decrypt(vector: &Vector) -> (&'static str, Option<Vec<u8>>) {
 fn failure(error: &DecryptError, vector: &Vector) -> &'static str {
     match error {
         DecryptError::InvalidMac => "HMAC failure",
-        DecryptError::NoMatchingKeys => "no match",
-        // A wrong passphrase.
-        DecryptError::DecryptionFailed => "no match",
+        // The latter is what a wrong passphrase gives.
+        DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed => "no match",
         DecryptError::Io(error) if is_armor(error) => "armor failure",
         // Without the line that begins the armor, it passes for a damaged binary file.
         _ if vector.header("armored").is_some() && !starts_with_armor(&vector.body) => "armor failure",
@@ -98,8 +96,4 @@ fn failure(error: &DecryptError, vector: &Vector) -> &'static str {
 
 fn starts_with_armor(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----")
-}
-
-fn is_armor(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<ArmoredReadError>())
 }
