@@ -128,13 +128,16 @@ func folds() {
 		open[next-code] = len(all)
 		all = append(all, fold{run{code, code, 1}, next - code})
 	}
+	var longest rune
 	var printed []string
 	for _, fold := range all {
+		longest = max(longest, fold.last-fold.first)
 		printed = append(printed, fmt.Sprintf("(%#x, %#x, %d, %d)", fold.first, fold.last, fold.step, fold.add))
 	}
 	fmt.Printf("/// How many code points at most are one letter.\npub(crate) const LONGEST_ORBIT: usize = %d;\n\n", longestOrbit)
-	fmt.Print("/// Runs of code points, and what added to each gives the next that differs from it only in case; the last of a\n" +
-		"/// letter's code points leads to the first again.\n" +
+	fmt.Printf("/// How far the ends of a run in [`FOLDS`] are apart at most.\npub(crate) const LONGEST_FOLD: u32 = %d;\n\n", longest)
+	fmt.Print("/// Runs of code points, in the order of their beginnings, and what added to each gives the next that differs from it\n" +
+		"/// only in case; the last of a letter's code points leads to the first again.\n" +
 		"pub(crate) static FOLDS: &[(u32, u32, u32, i32)] = &[\n")
 	wrap("    ", printed)
 	fmt.Print("];\n")

@@ -2,6 +2,8 @@
 //!
 //! Source: Go 1.26 `regexp/syntax/perl_groups.go`, `unicodeTable` in `parse.go`; the Unicode tables in [`crate::tables`].
 
+use std::sync::LazyLock;
+
 use crate::code_points::CodePoints;
 use crate::tables::{ALIASES, CATEGORIES, FOLDING, Run, SCRIPTS};
 
@@ -67,37 +69,42 @@ fn ascii(ranges: &[(char, char)]) -> CodePoints {
 
 /// The class of a canonical name that is not an alias.
 fn table(name: &str) -> Option<CodePoints> {
-    let leaves = |wanted: &dyn Fn(&str) -> bool| {
-        let mut points = CodePoints::default();
-        for (_, runs) in CATEGORIES.iter().filter(|(leaf, _)| wanted(leaf)) {
-            add(&mut points, runs);
-        }
-        points.tidy();
-        points
+    if let Some((_, union)) = UNIONS.iter().find(|(union, _)| *union == name) {
+        return Some(LazyLock::force(union).clone());
+    }
+    let find = |tables: &[(&str, &'static [Run])]| {
+        let index = tables.binary_search_by_key(&name, |(name, _)| name).ok()?;
+        Some(tables[index].1)
     };
-    Some(match name {
-        "Any" => CodePoints::all(),
-        "Ascii" => posix("ascii")?,
-        "Assigned" => leaves(&|_| true),
-        "Cn" => leaves(&|_| true).negated(),
-        "Lc" => leaves(&|leaf| matches!(leaf, "Ll" | "Lt" | "Lu")),
-        "C" => {
-            let mut points = leaves(&|leaf| leaf.starts_with('C'));
-            points.add_all(table("Cn")?);
-            points.tidy();
-            points
-        }
-        "L" | "M" | "N" | "P" | "S" | "Z" => leaves(&|leaf| leaf.starts_with(name)),
-        _ => {
-            let find = |tables: &[(&str, &'static [Run])]| {
-                let index = tables.binary_search_by_key(&name, |(name, _)| name).ok()?;
-                Some(tables[index].1)
-            };
-            let mut points = CodePoints::default();
-            add(&mut points, find(CATEGORIES).or_else(|| find(SCRIPTS))?);
-            points
-        }
-    })
+    let mut points = CodePoints::default();
+    add(&mut points, find(CATEGORIES).or_else(|| find(SCRIPTS))?);
+    Some(points)
+}
+
+/// The classes that consist of categories, made when they are first asked for.
+static UNIONS: [(&str, LazyLock<CodePoints>); 12] = [
+    ("Any", LazyLock::new(CodePoints::all)),
+    ("Ascii", LazyLock::new(|| ascii(&[('\0', '\x7F')]))),
+    ("Assigned", LazyLock::new(|| union(|_| true))),
+    ("C", LazyLock::new(|| union(|category| !category.starts_with('C')).negated())),
+    ("Cn", LazyLock::new(|| union(|_| true).negated())),
+    ("L", LazyLock::new(|| union(|category| category.starts_with('L')))),
+    ("Lc", LazyLock::new(|| union(|category| matches!(category, "Ll" | "Lt" | "Lu")))),
+    ("M", LazyLock::new(|| union(|category| category.starts_with('M')))),
+    ("N", LazyLock::new(|| union(|category| category.starts_with('N')))),
+    ("P", LazyLock::new(|| union(|category| category.starts_with('P')))),
+    ("S", LazyLock::new(|| union(|category| category.starts_with('S')))),
+    ("Z", LazyLock::new(|| union(|category| category.starts_with('Z')))),
+];
+
+/// All code points of the categories of two letters that are wanted, `Cn` not among them.
+fn union(wanted: fn(&str) -> bool) -> CodePoints {
+    let mut points = CodePoints::default();
+    for (_, runs) in CATEGORIES.iter().filter(|(category, _)| wanted(category)) {
+        add(&mut points, runs);
+    }
+    points.tidy();
+    points
 }
 
 fn add(points: &mut CodePoints, runs: &[Run]) {

@@ -5,7 +5,7 @@
 
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir};
 
-use crate::tables::{FOLDS, LONGEST_ORBIT};
+use crate::tables::{FOLDS, LONGEST_FOLD, LONGEST_ORBIT};
 
 const LAST: u32 = char::MAX as u32;
 
@@ -82,23 +82,24 @@ impl CodePoints {
         let mut turned = self.clone();
         for _ in 1..LONGEST_ORBIT {
             turned = turned.next_cases();
+            if turned.ranges.is_empty() {
+                break;
+            }
             self.ranges.extend_from_slice(&turned.ranges);
         }
         self.tidy();
         self
     }
 
-    fn next_cases(mut self) -> Self {
-        self.tidy();
-        let end = self.ranges.last().map_or(0, |&(_, last)| last);
+    fn next_cases(&self) -> Self {
         let mut next = Self::default();
-        for &(run_first, run_last, step, add) in FOLDS.iter().take_while(|run| run.0 <= end) {
-            let reached = self.ranges.partition_point(|&(_, last)| last < run_first);
-            for &(first, last) in self.ranges[reached..].iter().take_while(|range| range.0 <= run_last) {
+        for &(first, last) in &self.ranges {
+            let reached = FOLDS.partition_point(|run| run.0 + LONGEST_FOLD < first);
+            for &(run_first, run_last, step, add) in FOLDS[reached..].iter().take_while(|run| run.0 <= last) {
                 let from = run_first + first.saturating_sub(run_first).next_multiple_of(step);
                 let to = last.min(run_last);
                 // From a letter the table leads to a letter, so these sums stay among the code points.
-                if step == 1 {
+                if step == 1 && from <= to {
                     next.add(from.wrapping_add_signed(add), to.wrapping_add_signed(add));
                 } else {
                     for letter in (from..=to).step_by(step as usize) {

@@ -895,8 +895,11 @@ pub(crate) static FOLDING: &[&str] = &[
 /// How many code points at most are one letter.
 pub(crate) const LONGEST_ORBIT: usize = 4;
 
-/// Runs of code points, and what added to each gives the next that differs from it only in case; the last of a
-/// letter's code points leads to the first again.
+/// How far the ends of a run in [`FOLDS`] are apart at most.
+pub(crate) const LONGEST_FOLD: u32 = 148;
+
+/// Runs of code points, in the order of their beginnings, and what added to each gives the next that differs from it
+/// only in case; the last of a letter's code points leads to the first again.
 pub(crate) static FOLDS: &[(u32, u32, u32, i32)] = &[
     (0x41, 0x5a, 1, 32), (0x61, 0x6a, 1, -32), (0x6b, 0x6b, 1, 8383), (0x6c, 0x72, 1, -32), (0x73, 0x73, 1, 268), (0x74, 0x7a, 1, -32),
     (0xb5, 0xb5, 1, 743), (0xc0, 0xd6, 1, 32), (0xd8, 0xde, 1, 32), (0xdf, 0xdf, 1, 7615), (0xe0, 0xe4, 1, -32), (0xe5, 0xe5, 1, 8262),
