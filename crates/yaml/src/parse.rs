@@ -17,7 +17,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use crate::error::{Expected, ParseError};
-use crate::scan::{Mark, Role, Scanner, Text, Token, TokenKind};
+use crate::scan::{Mark, Role, Scanner, TagParts, Text, Token, TokenKind};
 use crate::source::Encoding;
 use crate::tree::{Attached, DocumentData, Kind, NodeData, Span, Stream, Style};
 
@@ -240,7 +240,8 @@ impl<'t> Parser<'t> {
                     }
                     version_seen = true;
                 }
-                Some(TokenKind::TagDirective { handle, prefix }) => {
+                Some(TokenKind::TagDirective(parts)) => {
+                    let TagParts { handle, rest: prefix } = *parts;
                     if self.tag_directives.iter().any(|(known, _)| *known == handle) {
                         return self.scanner.fault(start.offset, Expected::Directive("each tag handle once"));
                     }
@@ -309,7 +310,8 @@ impl<'t> Parser<'t> {
                     properties.anchor = Some(name);
                     properties_end = end;
                 }
-                Some(Token { kind: TokenKind::Tag { handle, suffix }, end, start: mark }) => {
+                Some(Token { kind: TokenKind::Tag(parts), end, start: mark }) => {
+                    let TagParts { handle, rest: suffix } = *parts;
                     properties.tag = Some(self.full_tag(&handle, suffix, mark)?);
                     properties_end = end;
                 }
@@ -601,7 +603,7 @@ fn next(token: &Token) -> Next {
     match token.kind {
         // The stream's start was taken before the first production.
         TokenKind::StreamStart | TokenKind::StreamEnd => Next::StreamEnd,
-        TokenKind::VersionDirective { .. } | TokenKind::TagDirective { .. } => Next::Directive,
+        TokenKind::VersionDirective { .. } | TokenKind::TagDirective(_) => Next::Directive,
         TokenKind::DocumentStart => Next::DocumentStart,
         TokenKind::DocumentEnd => Next::DocumentEnd,
         TokenKind::BlockSequenceStart => Next::BlockSequenceStart,
@@ -617,7 +619,7 @@ fn next(token: &Token) -> Next {
         TokenKind::Value => Next::Value,
         TokenKind::Alias(_) => Next::Alias,
         TokenKind::Anchor(_) => Next::Anchor,
-        TokenKind::Tag { .. } => Next::Tag,
+        TokenKind::Tag(_) => Next::Tag,
         TokenKind::Scalar { .. } => Next::Scalar,
     }
 }

@@ -26,11 +26,11 @@ pub(crate) struct Mark {
     /// Offset in bytes.
     pub(crate) offset: u32,
     /// Offset in characters.
-    pub(crate) index: i64,
+    pub(crate) index: i32,
     /// Line, from 0.
-    pub(crate) line: i64,
+    pub(crate) line: i32,
     /// Column in characters, from 0.
-    pub(crate) column: i64,
+    pub(crate) column: i32,
 }
 
 /// Text of a scalar or a name: a slice of the source, or of the buffer of decoded text.
@@ -46,7 +46,7 @@ pub(crate) enum TokenKind {
     StreamStart,
     StreamEnd,
     VersionDirective { major: u8, minor: u8 },
-    TagDirective { handle: String, prefix: String },
+    TagDirective(Box<TagParts>),
     DocumentStart,
     DocumentEnd,
     BlockSequenceStart,
@@ -62,8 +62,15 @@ pub(crate) enum TokenKind {
     Value,
     Alias(Text),
     Anchor(Text),
-    Tag { handle: String, suffix: String },
+    Tag(Box<TagParts>),
     Scalar { text: Text, style: Style, end: u32 },
+}
+
+/// A handle and what it stands for, or what follows it.
+#[derive(Clone, Debug)]
+pub(crate) struct TagParts {
+    pub(crate) handle: String,
+    pub(crate) rest: String,
 }
 
 #[derive(Clone, Debug)]
@@ -78,10 +85,10 @@ pub(crate) struct Token {
 pub(crate) struct PendingComment {
     pub(crate) role: Role,
     pub(crate) lines: Vec<Span>,
-    pub(crate) token: i64,
-    scan: i64,
+    pub(crate) token: i32,
+    scan: i32,
     start: Mark,
-    end: i64,
+    end: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,10 +114,10 @@ pub(crate) struct Scanner<'t> {
     pub(crate) decoded: Zeroizing<Vec<u8>>,
     mark: Mark,
     /// Line breaks since the last character that was not blank.
-    newlines: i64,
+    newlines: i32,
     flow_level: usize,
-    indent: i64,
-    indents: Vec<i64>,
+    indent: i32,
+    indents: Vec<i32>,
     simple_key_allowed: bool,
     simple_keys: Vec<SimpleKey>,
     /// Numbers of the tokens that may be simple keys, ascending, with their place in `simple_keys`.
@@ -159,7 +166,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// The next comment that belongs to a token at `index` or before it.
-    pub(crate) fn comment_until(&mut self, index: i64, heads: bool) -> Option<PendingComment> {
+    pub(crate) fn comment_until(&mut self, index: i32, heads: bool) -> Option<PendingComment> {
         let next = self.comments.front()?;
         if next.token > index || (next.role == Role::Head && !heads) {
             return None;
@@ -223,8 +230,8 @@ impl<'t> Scanner<'t> {
     fn skip_ascii(&mut self, count: usize) {
         self.newlines = 0;
         self.mark.offset += count as u32;
-        self.mark.index += count as i64;
-        self.mark.column += count as i64;
+        self.mark.index += count as i32;
+        self.mark.column += count as i32;
     }
 
     /// Passes a line break, if there is one, and gives its spelling.
@@ -525,7 +532,7 @@ impl<'t> Scanner<'t> {
     /// Opens a block collection if `column` is deeper than the current one.
     fn roll_indent(
         &mut self,
-        column: i64,
+        column: i32,
         number: Option<usize>,
         kind: TokenKind,
         mark: Mark,
@@ -546,7 +553,7 @@ impl<'t> Scanner<'t> {
     /// Closes the block collections that are deeper than `column`.
     ///
     /// A collection ends before a comment that is indented as its parent, so that the comment becomes the parent's foot.
-    fn unroll_indent(&mut self, column: i64, scan: Mark) {
+    fn unroll_indent(&mut self, column: i32, scan: Mark) {
         if self.flow_level > 0 {
             return;
         }

@@ -35,7 +35,7 @@ impl Scanner<'_> {
     }
 
     /// Takes the comment on the rest of this line, if there is one, for the token at `index`.
-    pub(super) fn scan_line_comment(&mut self, index: i64) {
+    pub(super) fn scan_line_comment(&mut self, index: i32) {
         if self.newlines > 0 {
             return;
         }
@@ -91,7 +91,7 @@ impl Scanner<'_> {
                 continue;
             }
             let byte = self.byte(ahead);
-            let index = self.mark.index + ahead as i64;
+            let index = self.mark.index + ahead as i32;
             let closes_flow = self.flow_level > 0 && matches!(byte, b']' | b'}');
             if closes_flow || self.is_break_or_end(ahead) {
                 if closes_flow || !recent_empty {
@@ -149,7 +149,7 @@ impl Scanner<'_> {
         }
         if !queue.lines.is_empty() {
             queue.token = queue.start.index;
-            let end = self.mark.index + ahead as i64 - 1;
+            let end = self.mark.index + ahead as i32 - 1;
             let head = queue.split(Role::Head, end);
             self.comments.push_back(head);
         }
@@ -168,14 +168,14 @@ impl Scanner<'_> {
 /// The comment lines read so far, not yet given a role.
 struct Queue {
     lines: Vec<Span>,
-    token: i64,
-    scan: i64,
+    token: i32,
+    scan: i32,
     start: Mark,
 }
 
 impl Queue {
     /// Ends the run at `index`; the next one is searched from there.
-    fn split(&mut self, role: Role, index: i64) -> PendingComment {
+    fn split(&mut self, role: Role, index: i32) -> PendingComment {
         let comment = PendingComment {
             role,
             lines: std::mem::take(&mut self.lines),

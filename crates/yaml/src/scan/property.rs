@@ -1,6 +1,6 @@
 //! Anchors, aliases, tags and directives.
 
-use super::{Scanner, Text, Token, TokenKind};
+use super::{Scanner, TagParts, Text, Token, TokenKind};
 use crate::error::{Expected, ParseError};
 
 impl Scanner<'_> {
@@ -45,7 +45,7 @@ impl Scanner<'_> {
         if !self.is_blank_or_end(0) {
             return self.fault(self.mark.offset, Expected::Tag("a space or a line break after it"));
         }
-        self.push(TokenKind::Tag { handle, suffix }, start);
+        self.push(TokenKind::Tag(Box::new(TagParts { handle, rest: suffix })), start);
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Scanner<'_> {
                 if !self.is_blank_or_end(0) {
                     return self.fault(self.mark.offset, Expected::Directive("a line break after the prefix"));
                 }
-                TokenKind::TagDirective { handle, prefix }
+                TokenKind::TagDirective(Box::new(TagParts { handle, rest: prefix }))
             }
             _ => return self.fault(start.offset, Expected::Directive("`YAML` or `TAG`")),
         };

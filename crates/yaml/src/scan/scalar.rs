@@ -269,7 +269,7 @@ impl Scanner<'_> {
                     self.skip();
                 }
                 b'1'..=b'9' if increment == 0 => {
-                    increment = i64::from(self.byte(0) - b'0');
+                    increment = i32::from(self.byte(0) - b'0');
                     self.skip();
                 }
                 b'0' if increment == 0 => return self.fault(self.mark.offset, Expected::BlockHeader),
@@ -331,7 +331,7 @@ impl Scanner<'_> {
     }
 
     /// Passes the empty lines and the indentation of a block scalar. The place behind the last line break comes back.
-    fn scan_block_scalar_breaks(&mut self, indent: &mut i64, breaks: &mut Vec<Break>) -> Result<Mark, ParseError> {
+    fn scan_block_scalar_breaks(&mut self, indent: &mut i32, breaks: &mut Vec<Break>) -> Result<Mark, ParseError> {
         let mut end = self.mark;
         let mut deepest = 0;
         loop {
