@@ -1,8 +1,9 @@
 //! JSON → [`SealedSecret`], object by object, so that a malformed one is an error of its own and never of the watch.
 //!
-//! The CRD keeps unknown fields below `encryptedData` and below `template.metadata`, so the API server stores values there that are of
-//! another type than documented (a number where a sealed value belongs). Upstream reads those as empty and fails later with
-//! `no key could decrypt secret`; here the error names the field and both types. `null` counts as absent, as in Go.
+//! Today's CRD lets the API server refuse a number where a sealed value belongs. Objects from before it, clusters with a looser CRD and
+//! files in Git have them all the same. Upstream reads such a value as empty and fails later with `no key could decrypt secret`; here
+//! the error names the field and both types. Below `template.metadata` anything may stand; only what is used is judged. `null` counts
+//! as absent, as in Go.
 //!
 //! Invariant: an error names a field and types, and quotes nothing that stands in the object but its keys.
 

@@ -39,7 +39,7 @@ use crate::statistics::{Statistics, count};
 /// Longest time by which a renewal is put off, so that two controllers do not both renew.
 const RENEWAL_JITTER: Duration = Duration::from_secs(10);
 /// Waits between attempts to renew, first and longest.
-const RENEWAL_RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+const RENEWAL_RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(10));
 
 /// Why there are no keys to work with.
 #[derive(Debug, thiserror::Error)]
@@ -238,11 +238,12 @@ impl KeySecrets {
         self.ring.send_if_modified(|ring| {
             // The clone keeps what was learnt from opening, and the counters.
             let mut next = KeyRing::clone(ring);
-            let gone: Vec<String> = next.keys().iter().map(|key| key.name().to_owned()).collect();
-            gone.iter().for_each(|name| {
-                next.remove(name);
-            });
-            keys.into_iter().for_each(|key| next.insert(key));
+            for key in ring.keys() {
+                next.remove(key.name());
+            }
+            for key in keys {
+                next.insert(key);
+            }
             let same = next.keys().len() == ring.keys().len()
                 && next.keys().iter().zip(ring.keys()).all(|(a, b)| Arc::ptr_eq(a, b));
             *ring = Arc::new(next);

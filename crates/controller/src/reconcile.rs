@@ -28,7 +28,7 @@ use crate::statistics::{Statistics, count};
 use crate::status::{self, Change, Outcome};
 
 /// First and longest wait after a failure that may pass.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// Rounds against others who write the same status.
 const STATUS_ROUNDS: usize = 5;
 

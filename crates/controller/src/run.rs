@@ -274,7 +274,9 @@ async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Lis
             Ok(Event::InitApply(secret) | Event::Apply(secret)) => see(secret.metadata, listing),
             Ok(Event::InitDone) => {
                 let woken = context.index().finish_secret_listing(namespace, listing);
-                woken.into_iter().for_each(|(name, wake)| context.wake(&name, wake));
+                for (name, wake) in woken {
+                    context.wake(&name, wake);
+                }
                 if listing == 1 {
                     listed.one();
                 }
@@ -334,9 +336,11 @@ async fn follow_ring(context: &Context) {
     while ring.changed().await.is_ok() {
         let now = ring.borrow_and_update().clone();
         let woken = context.index().see_keys(&now);
-        woken.into_iter().for_each(|name| context.queue.add(name));
+        for name in woken {
+            context.queue.add(name);
+        }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn config(kubeconfig: Option<&PathBuf>) -> Result<Config, RunError> {

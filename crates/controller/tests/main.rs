@@ -1,1 +1,11 @@
 //! The controller against a real control plane and the real programs of Sealed Secrets.
+//!
+//! Every test has namespaces of its own, one for the objects and one for the keys, and a controller that looks at those only.
+
+mod fixture;
+
+mod keys;
+mod ownership;
+mod peers;
+mod restart;
+mod unsealing;
