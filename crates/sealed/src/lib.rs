@@ -4,6 +4,7 @@
 //! certificate   PEM → public key and validity; a new self-signed one for a new key
 //! scope         under which name and namespace a value opens → the label it is sealed with
 //! seal          Secret ── certificate, scope ──▶ SealedSecret
+//! merge         Secret into a SealedSecret's file, in place
 //! key_ring      key Secrets → private keys, in the order in which they are tried
 //! unseal        SealedSecret ── key ring ──▶ Secret, or why not, item by item
 //! ```
@@ -14,12 +15,14 @@
 
 pub mod certificate;
 pub mod key_ring;
+pub mod merge;
 pub mod scope;
 pub mod seal;
 pub mod unseal;
 
 pub use certificate::{Certificate, CertificateError, CertificateRequest};
 pub use key_ring::{Hint, KeyOrder, KeyRing, KeySecretError, SealingKey};
+pub use merge::{MergeError, Merged, merge};
 pub use scope::Scope;
 pub use seal::{SealError, SealOptions, seal, seal_item};
 pub use unseal::{ItemError, UnsealError, UnsealOptions, Unsealed, UnsealedSecret, unseal};

@@ -119,14 +119,7 @@ pub fn seal(
     options: &SealOptions,
     rng: &mut dyn CryptoRng,
 ) -> Result<SealedSecret, SealError> {
-    let manifest =
-        secret.as_object().ok_or(SealError::Type { field: "the manifest".to_owned(), expected: "an object" })?;
-    for (field, expected) in [("apiVersion", "v1"), ("kind", "Secret")] {
-        let found = manifest.get(field).and_then(Value::as_str);
-        if found != Some(expected) {
-            return Err(SealError::Kind { field, found: found.map(str::to_owned) });
-        }
-    }
+    let manifest = secret_manifest(secret)?;
     let values = values_of(manifest)?;
     if values.is_empty() && !options.allow_empty_data {
         return Err(SealError::Empty);
@@ -173,6 +166,19 @@ pub fn seal(
     })
 }
 
+/// The fields of a manifest that is a Secret of v1.
+pub(crate) fn secret_manifest(secret: &Value) -> Result<&Map<String, Value>, SealError> {
+    let manifest =
+        secret.as_object().ok_or(SealError::Type { field: "the manifest".to_owned(), expected: "an object" })?;
+    for (field, expected) in [("apiVersion", "v1"), ("kind", "Secret")] {
+        let found = manifest.get(field).and_then(Value::as_str);
+        if found != Some(expected) {
+            return Err(SealError::Kind { field, found: found.map(str::to_owned) });
+        }
+    }
+    Ok(manifest)
+}
+
 fn namespace_of(found: Option<String>, scope: Scope, options: &SealOptions) -> Result<Option<String>, SealError> {
     let found = found.filter(|namespace| !namespace.is_empty());
     if scope == Scope::ClusterWide {
@@ -190,7 +196,7 @@ fn namespace_of(found: Option<String>, scope: Scope, options: &SealOptions) -> R
     }
 }
 
-fn values_of(manifest: &Map<String, Value>) -> Result<BTreeMap<String, SecretBytes>, SealError> {
+pub(crate) fn values_of(manifest: &Map<String, Value>) -> Result<BTreeMap<String, SecretBytes>, SealError> {
     let mut values = BTreeMap::new();
     for (item, value) in entries("data", manifest.get("data"))? {
         let text = string_or_null(|| format!("data.{item}"), value, "base64 in a string")?;
@@ -205,7 +211,7 @@ fn values_of(manifest: &Map<String, Value>) -> Result<BTreeMap<String, SecretByt
     Ok(values)
 }
 
-fn template_metadata_of(value: Option<&Value>) -> Result<TemplateMetadata, SealError> {
+pub(crate) fn template_metadata_of(value: Option<&Value>) -> Result<TemplateMetadata, SealError> {
     let mut metadata = TemplateMetadata::default();
     for (field, value) in entries("metadata", value)? {
         let path = format!("metadata.{field}");
@@ -253,7 +259,7 @@ fn entries<'a>(
     Ok(object.into_iter().flatten())
 }
 
-fn optional_string(path: &str, value: Option<&Value>) -> Result<Option<String>, SealError> {
+pub(crate) fn optional_string(path: &str, value: Option<&Value>) -> Result<Option<String>, SealError> {
     present(value).map(|value| value.as_str().map(str::to_owned).ok_or_else(|| mismatch(path, "a string"))).transpose()
 }
 
