@@ -34,8 +34,8 @@ while read -r host; do
 done < <(hosts)
 
 # 3. Sources of crates and modules.
-if found=$(grep -nE '^source = ' Cargo.lock | grep -v 'registry+https://github.com/rust-lang/crates.io-index"'); then
-  complain "Cargo.lock: a crate that is not from crates.io" <<<"$found"
+if found=$(git grep -nE '^source = ' -- '*Cargo.lock' | grep -v 'registry+https://github.com/rust-lang/crates.io-index"'); then
+  complain "a crate that is not from crates.io" <<<"$found"
 fi
 if found=$(git ls-files | grep -E '(^|/)(\.cargo/(config|credentials)(\.toml)?|\.npmrc|\.netrc|pip\.conf|go\.work)$'); then
   complain "configuration of one machine" <<<"$found"
