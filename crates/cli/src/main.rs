@@ -1,1 +1,46 @@
-fn main() {}
+//! The program `bulla`: Secrets in Git, for developers, CI and the cluster.
+//!
+//! ```text
+//! app          the command line; one file a command in `commands/`
+//! context      what the outside gives: environment, clock, randomness, standard streams
+//! files        read whole, written whole or not at all, walked
+//! batch        one command over many files, in parallel, reported in order
+//! identities   the private keys of age, from where SOPS looks for them
+//! sealing_keys the private keys of Sealed Secrets, from files
+//! recipients   who may read a new file: `--age`, or the first rule that matches in `.sops.yaml`
+//! value        the value that `set` and `seal --raw` take
+//! key_path     what is at a path of a document
+//! manifest     Kubernetes manifests: YAML or JSON streams ⇄ JSON values
+//! value        the one value that `set` and `seal --raw` take
+//! cluster      the controller, through the API server's service proxy
+//! terminal     questions to a person          cleanup     what a signal must not leave behind
+//! error, exit  from an error of a library to `error:`, cause, `hint:` and the exit code
+//! ```
+//!
+//! Data goes to standard output and everything else to standard error. Invariant: no message holds a secret.
+
+mod app;
+mod batch;
+mod cleanup;
+mod cluster;
+mod commands;
+mod context;
+mod error;
+mod exit;
+mod files;
+mod hardening;
+mod identities;
+mod key_path;
+mod manifest;
+mod recipients;
+mod sealing_keys;
+mod terminal;
+mod value;
+mod wait;
+mod words;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    app::run()
+}

@@ -1,0 +1,97 @@
+//! One command over many files: in parallel, told in order, and a file that fails does not stop the others.
+
+use rayon::prelude::*;
+
+use crate::app::Failure;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::files::Selected;
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was done.
+    Done,
+    /// It was passed over, because there is nothing to do for it.
+    Skipped,
+}
+
+/// What a file has to say, kept until it is its turn.
+#[derive(Debug, Default)]
+pub(crate) struct Notes(Vec<Note>);
+
+#[derive(Debug)]
+enum Note {
+    Status(String),
+    Warning(String),
+}
+
+impl Notes {
+    /// Something to know.
+    pub(crate) fn status(&mut self, text: impl Into<String>) {
+        self.0.push(Note::Status(text.into()));
+    }
+
+    /// Something dangerous.
+    pub(crate) fn warn(&mut self, text: impl Into<String>) {
+        self.0.push(Note::Warning(text.into()));
+    }
+
+    pub(crate) fn tell(&self, cx: &Context) {
+        for note in &self.0 {
+            match note {
+                Note::Status(text) => cx.status(text),
+                Note::Warning(text) => cx.warn(text),
+            }
+        }
+    }
+}
+
+/// Does `work` for every file. `done` is what has happened to a file then: `encrypted`.
+///
+/// # Errors
+/// The exit code of the failures if they have one in common, else [`Exit::Failed`]. They are shown already.
+pub(crate) fn run(
+    cx: &Context,
+    files: &[Selected],
+    done: &str,
+    work: impl Fn(&Selected, &mut Notes) -> Result<Outcome, CommandError> + Sync,
+) -> Result<(), Failure> {
+    let one = |file: &Selected| {
+        let mut notes = Notes::default();
+        let result = work(file, &mut notes);
+        (notes, result)
+    };
+    // A single file does not pay for the start of other threads.
+    let results: Vec<_> = match files {
+        [file] => vec![one(file)],
+        files => files.par_iter().map(one).collect(),
+    };
+    let (mut completed, mut skipped, mut failures) = (0, 0, Vec::<Exit>::new());
+    for (notes, result) in results {
+        notes.tell(cx);
+        match result {
+            Ok(Outcome::Done) => completed += 1,
+            Ok(Outcome::Skipped) => skipped += 1,
+            Err(error) => {
+                cx.show(&error);
+                failures.push(error.exit());
+            }
+        }
+    }
+    if files.len() != 1 || files.iter().any(|file| file.found) {
+        let mut line = format!("{} {done}", count(completed));
+        for (number, what) in [(skipped, "passed over"), (failures.len(), "failed")] {
+            if number > 0 {
+                line.push_str(&format!(", {number} {what}"));
+            }
+        }
+        cx.status(line);
+    }
+    Failure::of_codes(failures).map_or(Ok(()), Err)
+}
+
+fn count(files: usize) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}

@@ -1,0 +1,15 @@
+//! One file a command. Each has its options, and a function that reads from top to bottom what the command does.
+
+pub(crate) mod cert;
+pub(crate) mod change;
+pub(crate) mod completions;
+pub(crate) mod controller;
+pub(crate) mod decrypt;
+pub(crate) mod edit;
+pub(crate) mod encrypt;
+pub(crate) mod keygen;
+pub(crate) mod seal;
+pub(crate) mod set;
+pub(crate) mod unseal;
+pub(crate) mod unset;
+pub(crate) mod version;

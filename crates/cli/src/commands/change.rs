@@ -1,0 +1,72 @@
+//! What `set` and `unset` have in common: open a file, change places of it, write it back.
+
+use std::path::Path;
+
+use bulla_crypto::EncryptedValue;
+use bulla_doc::{Document, Node, Step, Value};
+use bulla_sops::{Change, EncryptedFile, KeyPath};
+
+use crate::batch::Notes;
+use crate::commands::decrypt::OpeningArgs;
+use crate::context::Context;
+use crate::error::{CommandError, InFile as _};
+use crate::files::{FormatName, format_of, read_file, replace};
+use crate::key_path::find;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    opening: OpeningArgs,
+
+    /// Format of the file, if its name does not tell
+    #[arg(long, value_name = "FORMAT")]
+    input_type: Option<FormatName>,
+}
+
+/// Makes `changes` in the file at `path`.
+pub(crate) fn change(cx: &Context, path: &Path, args: &ChangeArgs, changes: Vec<Change>) -> Result<(), CommandError> {
+    let set: Vec<KeyPath> = changes.iter().filter_map(set_at).collect();
+    let source = read_file(path)?;
+    let format = format_of(&source, args.input_type, None)?;
+    let identities = args.opening.identity.gather(cx)?;
+    let mut notes = Notes::default();
+    let file = EncryptedFile::read(&source.bytes, format).in_file(path)?;
+    let opened = args.opening.open(&file, &identities, &source, &mut notes).in_file(path)?;
+    notes.tell(cx);
+    let edited = opened.change(changes, cx.now(), &mut cx.rng()?).in_file(path)?;
+    let Some(summary) = &edited.summary else {
+        cx.status(format_args!("{}: nothing changed", path.display()));
+        return Ok(());
+    };
+    let after = Document::parse(&edited.bytes, format).in_file(path)?;
+    for key_path in set.iter().filter(|key_path| find(&after, key_path).is_some_and(is_plain)) {
+        cx.warn(format_args!(
+            "{}: the value at `{key_path}` is not encrypted: the file's rule leaves it readable",
+            path.display()
+        ));
+    }
+    for place in &summary.plain_copies {
+        cx.warn(format_args!("{}: the alias at {place} is a copy in plain text now", path.display()));
+    }
+    replace(path, &source.bytes, &edited.bytes)?;
+    Ok(())
+}
+
+/// Where `change` puts a value.
+fn set_at(change: &Change) -> Option<KeyPath> {
+    match change {
+        Change::Set { path, .. } | Change::Insert { path, .. } => Some(path.clone()),
+        Change::Remove { .. } => None,
+    }
+}
+
+/// Whether a text or number can be read there, or below. Nothing and empty texts are never encrypted.
+fn is_plain(node: Node<'_>) -> bool {
+    node.walk().any(|step| match step {
+        Step::Leaf(leaf) => match leaf.as_str() {
+            Some(text) => !text.is_empty() && EncryptedValue::parse(text).is_none(),
+            None => leaf.value() != Value::Null,
+        },
+        Step::Enter(_) | Step::Leave(_) | Step::Comment(_) => false,
+    })
+}

@@ -1,0 +1,202 @@
+//! `bulla decrypt`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bulla_doc::Document;
+use bulla_keys::age::AgeIdentities;
+use bulla_sops::{EncryptedFile, KeyPath, MetadataError, Opened, ReadError, danger};
+use zeroize::Zeroizing;
+
+use crate::app::Failure;
+use crate::batch::{self, Notes, Outcome};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::files::{
+    FormatName, Readers, Selected, Source, WalkArgs, create, format_of, read_selected, replace, select,
+};
+use crate::identities::IdentityArgs;
+use crate::key_path::extract;
+use crate::wait::block_on;
+
+/// Decrypt SOPS files: to standard output, a file, or in place
+///
+/// What was encrypted comes back byte for byte. A file that was changed after it was encrypted is refused.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  bulla decrypt shop.yaml | kubectl apply -f -
+  bulla decrypt --extract '[\"db\"][\"password\"]' shop.yaml
+  bulla decrypt --in-place secrets/        every encrypted file below secrets/
+  git show HEAD~1:shop.yaml | bulla decrypt")]
+pub(crate) struct DecryptArgs {
+    /// Files, directories, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    to: DestinationArgs,
+
+    /// Only what is at this path: the text itself, or a part of the document
+    #[arg(long, value_name = "PATH", conflicts_with = "in_place")]
+    extract: Option<String>,
+
+    #[command(flatten)]
+    opening: OpeningArgs,
+
+    #[command(flatten)]
+    input: InputArgs,
+
+    #[command(flatten)]
+    walk: WalkArgs,
+}
+
+/// Where the result goes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DestinationArgs {
+    /// Write back to the same file, whole or not at all; needed for directories and for several files
+    #[arg(short, long)]
+    pub(crate) in_place: bool,
+
+    /// Write to this file and not to standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with = "in_place")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+impl DestinationArgs {
+    /// Refuses what would mix several files into one, or cannot be written back.
+    pub(crate) fn check(&self, files: &[Selected]) -> Result<(), CommandError> {
+        let several = files.len() != 1 || files.iter().any(|file| file.found);
+        if several && !self.in_place {
+            return Err(CommandError::new(
+                Exit::Usage,
+                format!("there are {} files, and only one place for the result", files.len()),
+            )
+            .hint("`--in-place` writes each back to its own file"));
+        }
+        if self.in_place && files.iter().any(|file| file.origin.path().is_none()) {
+            return Err(CommandError::new(Exit::Usage, "standard input cannot be written back in place"));
+        }
+        Ok(())
+    }
+
+    /// Writes the result of `source`.
+    pub(crate) fn write(
+        &self,
+        cx: &Context,
+        source: &Source,
+        result: &[u8],
+        readers: Readers,
+        notes: &mut Notes,
+    ) -> Result<(), CommandError> {
+        match (source.origin.path(), &self.output) {
+            (Some(path), _) if self.in_place => {
+                let replaced = replace(path, &source.bytes, result)?;
+                if replaced.changed && replaced.other_names {
+                    notes.warn(format!(
+                        "{}: the file has other names (hard links), which still hold what was in it",
+                        source.origin
+                    ));
+                }
+                Ok(())
+            }
+            (_, Some(output)) => create(output, result, readers),
+            (_, None) => cx.print(result),
+        }
+    }
+}
+
+/// What the input is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InputArgs {
+    /// Format of the input, if its name does not tell
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) input_type: Option<FormatName>,
+
+    /// Name that standard input stands for: it tells the format, and which rule applies
+    #[arg(long, alias = "filename-override", value_name = "NAME")]
+    pub(crate) filename: Option<PathBuf>,
+}
+
+/// How an encrypted file is opened.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OpeningArgs {
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+
+    /// Go on if the file was changed after it was encrypted: values may have been added, removed or taken from elsewhere
+    #[arg(long)]
+    pub(crate) ignore_mac: bool,
+}
+
+impl OpeningArgs {
+    /// Gets the data key and opens every value.
+    pub(crate) fn open<'f>(
+        &self,
+        file: &'f EncryptedFile,
+        identities: &Arc<AgeIdentities>,
+        source: &Source,
+        notes: &mut Notes,
+    ) -> Result<Opened<'f>, CommandError> {
+        let key = block_on(file.data_key(identities))?;
+        let opened = if self.ignore_mac {
+            let (opened, outcome) = danger::open_ignoring_mac(file, &key)?;
+            if let Err(error) = outcome {
+                notes.warn(format!("{}: {error} (going on, because of --ignore-mac)", source.origin));
+            }
+            opened
+        } else {
+            file.open(&key)?
+        };
+        for place in opened.unreadable_comments() {
+            notes.warn(format!(
+                "{}: the comment at {place} looks encrypted and does not open; it stays as it is",
+                source.origin
+            ));
+        }
+        Ok(opened)
+    }
+}
+
+pub(crate) fn decrypt(cx: &Context, args: &DecryptArgs) -> Result<(), Failure> {
+    let extract = args.extract.as_deref().map(str::parse::<KeyPath>).transpose().map_err(CommandError::from)?;
+    let files = select(&args.files, &args.walk, cx)?;
+    args.to.check(&files)?;
+    let identities = args.opening.identity.gather(cx)?;
+    batch::run(cx, &files, "decrypted", |selected, notes| {
+        decrypt_one(cx, args, selected, extract.as_ref(), &identities, notes)
+            .map_err(|error| error.at(&selected.origin))
+    })
+}
+
+fn decrypt_one(
+    cx: &Context,
+    args: &DecryptArgs,
+    selected: &Selected,
+    path: Option<&KeyPath>,
+    identities: &Arc<AgeIdentities>,
+    notes: &mut Notes,
+) -> Result<Outcome, CommandError> {
+    let source = read_selected(selected)?;
+    if selected.found && !may_be_encrypted(&source.bytes) {
+        return Ok(Outcome::Skipped);
+    }
+    let format = format_of(&source, args.input.input_type, args.input.filename.as_deref())?;
+    let file = match EncryptedFile::read(&source.bytes, format) {
+        Err(ReadError::Metadata(MetadataError::NotEncrypted)) if selected.found => return Ok(Outcome::Skipped),
+        file => file?,
+    };
+    let opened = args.opening.open(&file, identities, &source, notes)?;
+    let plain: Zeroizing<Vec<u8>> = match path {
+        Some(path) => extract(&Document::parse(&opened.to_plain(), format)?, path)?,
+        None => opened.to_plain(),
+    };
+    args.to.write(cx, &source, &plain, Readers::Owner, notes)?;
+    Ok(Outcome::Done)
+}
+
+/// Whether it is worth reading a file that was found: most files of a repository are not encrypted, and many are templates.
+fn may_be_encrypted(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|window| window == b"sops")
+}

@@ -1,0 +1,90 @@
+//! `bulla encrypt`
+
+use std::path::PathBuf;
+
+use bulla_sops::EncryptError;
+
+use crate::app::Failure;
+use crate::batch::{self, Notes, Outcome};
+use crate::commands::decrypt::{DestinationArgs, InputArgs};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::files::{Readers, Selected, WalkArgs, format_of, read_selected, select};
+use crate::recipients::{NoRecipe, RecipeArgs, Recipients};
+use crate::wait::block_on;
+
+/// Encrypt the values of files; keys, comments and layout stay as they are
+///
+/// Writes SOPS files. Who can open them, and what is encrypted, is said here or by the first rule in .sops.yaml that matches. Below a
+/// directory, files that are encrypted already and files that no rule matches are passed over, and named.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  bulla encrypt --age age1… --encrypted-regex '^(data|stringData)$' secret.yaml > secret.enc.yaml
+  bulla encrypt --in-place secret.yaml     as the rule in .sops.yaml says
+  bulla encrypt --in-place secrets/        every file below secrets/ for which there is a rule
+  kubectl create secret generic db --from-literal=user=shop --dry-run=client -o yaml | bulla encrypt --filename db.yaml")]
+pub(crate) struct EncryptArgs {
+    /// Files, directories, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    to: DestinationArgs,
+
+    #[command(flatten)]
+    input: InputArgs,
+
+    #[command(flatten)]
+    recipe: RecipeArgs,
+
+    #[command(flatten)]
+    walk: WalkArgs,
+}
+
+pub(crate) fn encrypt(cx: &Context, args: &EncryptArgs) -> Result<(), Failure> {
+    let recipients = args.recipe.check()?;
+    let files = select(&args.files, &args.walk, cx)?;
+    args.to.check(&files)?;
+    batch::run(cx, &files, "encrypted", |selected, notes| {
+        encrypt_one(cx, args, selected, &recipients, notes).map_err(|error| error.at(&selected.origin))
+    })
+}
+
+fn encrypt_one(
+    cx: &Context,
+    args: &EncryptArgs,
+    selected: &Selected,
+    recipients: &Recipients<'_>,
+    notes: &mut Notes,
+) -> Result<Outcome, CommandError> {
+    let source = read_selected(selected)?;
+    let format = format_of(&source, args.input.input_type, args.input.filename.as_deref())?;
+    let recipe = match recipients.for_file(args.input.filename.as_deref().or(source.origin.path())) {
+        Err(NoRecipe::NoRuleMatches(_)) if selected.found => {
+            notes.status(format!("{}: passed over, no rule matches it", source.origin));
+            return Ok(Outcome::Skipped);
+        }
+        recipe => recipe?,
+    };
+    let mut rng = cx.rng()?;
+    let encrypted = recipe.with(cx, |recipe| block_on(bulla_sops::encrypt(&source.bytes, format, recipe, &mut rng)));
+    let encrypted = match encrypted {
+        Err(EncryptError::AlreadyEncrypted(_)) if selected.found => {
+            notes.status(format!("{}: passed over, it is encrypted already", source.origin));
+            return Ok(Outcome::Skipped);
+        }
+        encrypted => encrypted?,
+    };
+    for place in &encrypted.summary.plain_copies {
+        notes.warn(format!(
+            "{}: the alias at {place} stood for something that is encrypted now; it is a copy in plain text",
+            source.origin
+        ));
+    }
+    if encrypted.summary.encrypted == 0 {
+        notes.warn(format!("{}: no value is encrypted", source.origin));
+    }
+    args.to.write(cx, &source, &encrypted.bytes, Readers::Everybody, notes)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,185 @@
+//! From an error of a library to what a person sees: place, message, cause, next step, and the exit code.
+//!
+//! ```text
+//! error: shop.yaml: cannot decrypt the value at `db.password`
+//!   cause: the value was changed, or moved here from another key
+//! hint: restore the file from Git, or set the value anew with `bulla set`
+//! ```
+//!
+//! Invariant: what is shown comes from libraries that put no secret into an error. Control characters of file names and keys are
+//! escaped, so that no file can write to the terminal in our name.
+
+mod keys;
+mod sealed;
+mod sops;
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
+use crate::exit::Exit;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    exit: Exit,
+    place: Option<String>,
+    error: Box<dyn Error + Send + Sync>,
+    hints: Vec<String>,
+    /// Details below the cause: one line each.
+    details: Vec<String>,
+}
+
+impl CommandError {
+    pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { exit, place: None, error: error.into(), hints: Vec::new(), details: Vec::new() }
+    }
+
+    /// What can be done about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// A line of its own below the message: what was tried.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
+    }
+
+    /// Where it happened. The innermost place stays.
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.place.get_or_insert_with(|| place.to_string());
+        self
+    }
+
+    /// The same with another exit code.
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The lines for standard error, escaped, with `error:` and `hint:` in colour.
+    pub(crate) fn render(&self) -> String {
+        let mut text = format!("{} ", Styles.error("error:"));
+        if let Some(place) = &self.place {
+            let _ = write!(text, "{}: ", escape(place));
+        }
+        let message = self.error.to_string();
+        text.push_str(&escape(&message));
+        let mut said = message;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            // Some libraries repeat their cause in their own message.
+            if !said.contains(&message) {
+                let _ = write!(text, "\n  cause: {}", escape(&message));
+            }
+            said = message;
+            cause = error.source();
+        }
+        for detail in &self.details {
+            let _ = write!(text, "\n  {}", escape(detail));
+        }
+        for hint in &self.hints {
+            let _ = write!(text, "\n{} {}", Styles.hint("hint:"), escape(hint));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// Says which file a result is about.
+pub(crate) trait InFile<T> {
+    fn in_file(self, path: &Path) -> Result<T, CommandError>;
+}
+
+impl<T, E: Into<CommandError>> InFile<T> for Result<T, E> {
+    fn in_file(self, path: &Path) -> Result<T, CommandError> {
+        self.map_err(|error| error.into().at(path.display()))
+    }
+}
+
+/// Colours of `error:`, `warning:` and `hint:`. `anstream` takes them away where they are not wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Styles;
+
+impl Styles {
+    pub(crate) fn error(self, label: &str) -> String {
+        self.paint("1;31", label)
+    }
+
+    pub(crate) fn warning(self, label: &str) -> String {
+        self.paint("1;33", label)
+    }
+
+    pub(crate) fn hint(self, label: &str) -> String {
+        self.paint("1;36", label)
+    }
+
+    #[expect(clippy::unused_self, reason = "the style may come to depend on an option")]
+    fn paint(self, code: &str, label: &str) -> String {
+        format!("\x1b[{code}m{label}\x1b[0m")
+    }
+}
+
+/// `text` without control characters, which could move the cursor or start an escape sequence. Line breaks are indented.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.trim_end().chars() {
+        match character {
+            '\n' => escaped.push_str("\n  "),
+            '\t' => escaped.push('\t'),
+            character if character.is_control() => {
+                let _ = write!(escaped, "{}", character.escape_unicode());
+            }
+            // Marks that reorder text: what is shown would not be what is there.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(escaped, "{}", character.escape_unicode());
+            }
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] std::io::Error);
+
+    fn plain(error: &CommandError) -> String {
+        anstream::adapter::strip_str(&error.render()).to_string()
+    }
+
+    #[test]
+    fn an_error_shows_place_message_causes_details_and_hints() {
+        let error = CommandError::new(Exit::Failed, Outer(std::io::Error::other("inner")))
+            .detail("tried this")
+            .hint("do that")
+            .at("a.yaml")
+            .at("b.yaml");
+        assert_eq!(plain(&error), "error: a.yaml: outer\n  cause: inner\n  tried this\nhint: do that\n");
+    }
+
+    #[test]
+    fn a_cause_that_was_said_already_is_not_repeated() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: {0}")]
+        struct Repeating(#[source] std::io::Error);
+        let error = CommandError::new(Exit::Failed, Repeating(std::io::Error::other("inner")));
+        assert_eq!(plain(&error), "error: outer: inner\n");
+    }
+
+    #[test]
+    fn no_name_can_write_to_the_terminal() {
+        let error = CommandError::new(Exit::Failed, "bad").at("\x1b[2Kok\u{202e}\r\u{9b}");
+        assert_eq!(plain(&error), "error: \\u{1b}[2Kok\\u{202e}\\u{d}\\u{9b}: bad\n");
+    }
+}

@@ -1,0 +1,148 @@
+//! Errors of SOPS files: reading, decrypting, encrypting, editing.
+
+use bulla_crypto::ValueError;
+use bulla_doc::ParseError;
+use bulla_keys::WrapError;
+use bulla_sops::rules::{RuleError, RulesError};
+use bulla_sops::{
+    DecryptError, EditError, EncryptError, MetadataError, PathError, PathsTooLong, ReadError, SealError, SelectorError,
+    ValueFault,
+};
+
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+impl From<ParseError> for CommandError {
+    fn from(error: ParseError) -> Self {
+        Self::new(Exit::Input, error)
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Parse(error) => error.into(),
+            ReadError::Metadata(error) => error.into(),
+            error => Self::new(Exit::Input, error),
+        }
+    }
+}
+
+impl From<MetadataError> for CommandError {
+    fn from(error: MetadataError) -> Self {
+        let hint = match &error {
+            MetadataError::NotEncrypted => "`bulla encrypt` encrypts it",
+            _ => "the entry was damaged, by hand or by a merge: restore it from Git",
+        };
+        Self::new(Exit::Input, error).hint(hint)
+    }
+}
+
+impl From<PathsTooLong> for CommandError {
+    fn from(error: PathsTooLong) -> Self {
+        Self::new(Exit::Input, error)
+    }
+}
+
+impl From<PathError> for CommandError {
+    fn from(error: PathError) -> Self {
+        Self::new(Exit::Path, error).hint("quote it for the shell: '[\"db\"][\"password\"]'")
+    }
+}
+
+impl From<SelectorError> for CommandError {
+    fn from(error: SelectorError) -> Self {
+        let exit = if matches!(error, SelectorError::Conflict(..)) { Exit::Conflict } else { Exit::Usage };
+        Self::new(exit, error)
+    }
+}
+
+impl From<DecryptError> for CommandError {
+    fn from(error: DecryptError) -> Self {
+        let (exit, hint) = match error {
+            DecryptError::Read(error) => return error.into(),
+            DecryptError::DataKey(error) => return error.into(),
+            DecryptError::TooDeep(error) => return error.into(),
+            DecryptError::Value { ref source, .. } => (Exit::Value, of_value(source)),
+            DecryptError::MissingMac => (
+                Exit::MacMissing,
+                "restore the file from Git; to read it all the same, use `--ignore-mac`, and trust nothing in it",
+            ),
+            DecryptError::Mac { .. } | DecryptError::MacMismatch => (
+                Exit::MacMismatch,
+                "look with `git log -p` for what changed; to read it all the same, use `--ignore-mac`, and trust nothing in it",
+            ),
+            error => return Self::new(Exit::Value, error),
+        };
+        Self::new(exit, error).hint(hint)
+    }
+}
+
+fn of_value(fault: &ValueFault) -> &'static str {
+    match fault {
+        ValueFault::Plain(_) | ValueFault::Cipher(ValueError::NotEncrypted) => {
+            "it was written there in plain text: set it with `bulla set` or `bulla edit`, which encrypt it"
+        }
+        _ => "restore it from Git, or set it anew with `bulla set --ignore-mac`",
+    }
+}
+
+impl From<EncryptError> for CommandError {
+    fn from(error: EncryptError) -> Self {
+        let (exit, hint) = match error {
+            EncryptError::Parse(error) => return error.into(),
+            EncryptError::Seal(error) => return error.into(),
+            EncryptError::AlreadyEncrypted(_) => (
+                Exit::AlreadyEncrypted,
+                Some("`bulla edit` and `bulla set` change an encrypted file; otherwise give that entry another name"),
+            ),
+            EncryptError::NoKeys => (Exit::NoRecipient, Some("name a recipient with `--age`")),
+            EncryptError::DuplicateKey(_) => (Exit::Usage, None),
+            EncryptError::Wrap { source: WrapError::Recipient(error), .. } => return error.into(),
+            EncryptError::NothingSelected { .. } => {
+                (Exit::NothingEncrypted, Some("correct the selector; if it is meant, say `--allow-unencrypted`"))
+            }
+            EncryptError::Empty => (Exit::Input, None),
+            _ => (Exit::Failed, None),
+        };
+        hint.into_iter().fold(Self::new(exit, error), Self::hint)
+    }
+}
+
+impl From<SealError> for CommandError {
+    fn from(error: SealError) -> Self {
+        Self::new(Exit::Input, error)
+    }
+}
+
+impl From<EditError> for CommandError {
+    fn from(error: EditError) -> Self {
+        let (exit, hint) = match error {
+            EditError::Parse(error) => return error.into(),
+            EditError::Seal(error) => return error.into(),
+            EditError::Empty => (Exit::Input, None),
+            EditError::Metadata(_) => (Exit::Input, Some("give the entry another name")),
+            EditError::Type { .. } => {
+                (Exit::Input, Some("`--json` sets a value of another type: \"text\", 1, true, null, {…}"))
+            }
+            _ => (Exit::Path, None),
+        };
+        hint.into_iter().fold(Self::new(exit, error), Self::hint)
+    }
+}
+
+impl From<RulesError> for CommandError {
+    fn from(error: RulesError) -> Self {
+        Self::new(Exit::Configuration, error)
+    }
+}
+
+impl From<RuleError> for CommandError {
+    fn from(error: RuleError) -> Self {
+        let exit = match error {
+            RuleError::NoRules | RuleError::NoMatch { .. } => Exit::NoRecipient,
+            _ => Exit::Configuration,
+        };
+        Self::new(exit, error).hint("`--age` names recipients without a rule")
+    }
+}

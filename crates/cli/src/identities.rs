@@ -1,0 +1,146 @@
+//! The private keys of age that a command may use: `--identity`, then the places where SOPS looks.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use bulla_crypto::SecretBytes;
+use bulla_keys::age::{
+    AgeIdentities, IdentityKind, IdentitySource, Place, Reading, SourceContent, configuration_directory,
+    identity_places,
+};
+
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::files::{read_all, read_bytes, read_file};
+use crate::terminal::Terminal;
+use crate::words;
+
+/// Longest identity file, in bytes, as in SOPS.
+const LONGEST_FILE: u64 = 1 << 24;
+
+/// Which identities to use.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Identities")]
+pub(crate) struct IdentityArgs {
+    /// File with age identities or an SSH private key, tried before those that SOPS finds; repeatable
+    ///
+    /// Without it, identities come from where SOPS looks: SOPS_AGE_SSH_PRIVATE_KEY_FILE, SOPS_AGE_SSH_PRIVATE_KEY_CMD,
+    /// ~/.ssh/id_ed25519, ~/.ssh/id_rsa, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt.
+    #[arg(long = "identity", value_name = "FILE")]
+    identities: Vec<PathBuf>,
+}
+
+impl IdentityArgs {
+    /// Reads them. What cannot be read is told if nothing else fits, except for a file that `--identity` names.
+    ///
+    /// # Errors
+    /// [`Exit::Input`](crate::exit::Exit::Input) if such a file cannot be read.
+    pub(crate) fn gather(&self, cx: &Context) -> Result<Arc<AgeIdentities>, CommandError> {
+        let mut sources = Vec::new();
+        for path in &self.identities {
+            let content = SecretBytes::from(read_file(path)?.bytes);
+            sources.push(IdentitySource {
+                name: path.display().to_string(),
+                kind: kind_of(content.expose_secret()),
+                content: SourceContent::Found(content),
+            });
+        }
+        let environment = |name: &str| cx.variable(name).and_then(|value| value.into_string().ok());
+        let home = cx.home();
+        let configuration = configuration_directory(environment, home.as_deref());
+        let places = identity_places(environment, home.as_deref(), configuration.as_deref());
+        sources.extend(places.into_iter().map(read));
+        Ok(Arc::new(AgeIdentities::new(sources, Arc::new(Terminal))))
+    }
+}
+
+/// An SSH private key is told from a list of age identities by its PEM header.
+fn kind_of(content: &[u8]) -> IdentityKind {
+    let is_age = content.starts_with(b"-----BEGIN AGE");
+    if content.starts_with(b"-----BEGIN ") && !is_age {
+        IdentityKind::Ssh { may_ask: true }
+    } else {
+        IdentityKind::Age { several_per_line: false }
+    }
+}
+
+fn read(place: Place) -> IdentitySource {
+    let content = match place.reading {
+        Reading::NotSet => SourceContent::Absent("not set".to_owned()),
+        Reading::Value(value) => SourceContent::Found(value),
+        Reading::File { path, named } => read_identity_file(&path, named),
+        Reading::Command(command) => SourceContent::Deferred(Arc::new(move |recipient: &str| run(&command, recipient))),
+    };
+    IdentitySource { name: place.name, kind: place.kind, content }
+}
+
+fn read_identity_file(path: &Path, named: bool) -> SourceContent {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() > LONGEST_FILE => SourceContent::Unreadable("longer than 16 MiB".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !named => {
+            SourceContent::Absent("not there".to_owned())
+        }
+        Err(error) => SourceContent::Unreadable(error.to_string()),
+        Ok(_) => match read_bytes(path) {
+            Ok(bytes) => SourceContent::Found(bytes.into()),
+            Err(error) => SourceContent::Unreadable(error.to_string()),
+        },
+    }
+}
+
+/// What `command` prints. It is no shell that runs it, and its errors go where ours go.
+fn run(command: &str, recipient: &str) -> Result<SecretBytes, String> {
+    let (program, arguments) = words::split(command).map_err(|error| error.to_string())?;
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .env("SOPS_AGE_RECIPIENT", recipient)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot run `{program}`: {error}"))?;
+    let secret = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), |stdout| read_all(stdout, 0));
+    let status = child.wait().map_err(|error| format!("`{program}`: {error}"))?;
+    if !status.success() {
+        return Err(format!("`{program}` failed: {status}"));
+    }
+    secret.map(SecretBytes::from).map_err(|error| format!("`{program}`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ssh_key_is_told_from_age_identities() {
+        for (content, ssh) in [
+            ("AGE-SECRET-KEY-1", false),
+            ("# created", false),
+            ("-----BEGIN AGE ENCRYPTED FILE-----", false),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----", true),
+            ("-----BEGIN RSA PRIVATE KEY-----", true),
+        ] {
+            assert_eq!(matches!(kind_of(content.as_bytes()), IdentityKind::Ssh { .. }), ssh, "{content}");
+        }
+    }
+
+    #[test]
+    fn a_command_gets_the_recipient_and_gives_what_it_prints() {
+        let found = run("sh -c 'printf %s \"key for $SOPS_AGE_RECIPIENT\"'", "age1abc").unwrap();
+        assert_eq!(found.expose_secret(), b"key for age1abc");
+        assert_eq!(run("sh -c 'echo secret; exit 3'", "age1abc").unwrap_err(), "`sh` failed: exit status: 3");
+        assert!(run("/nowhere/program", "").unwrap_err().starts_with("cannot run `/nowhere/program`"));
+        assert_eq!(run("'", "").unwrap_err(), "a quote is not closed");
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_only_where_it_was_named() {
+        let path = Path::new("/nowhere/keys.txt");
+        assert!(matches!(read_identity_file(path, false), SourceContent::Absent(_)));
+        assert!(matches!(read_identity_file(path, true), SourceContent::Unreadable(_)));
+    }
+}

@@ -1,0 +1,262 @@
+//! How a new file is encrypted: for whom, and what of it. The command line counts first, then the first rule that matches the file in the
+//! `.sops.yaml` of its directory or of one above.
+//!
+//! SOPS looks from the current directory upwards; the file's own directory gives the same from everywhere (`docs/differences.md`).
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bulla_keys::MasterKey;
+use bulla_keys::age::{AgeIdentities, AgeKey, check_recipient};
+use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
+use bulla_sops::{NothingSelected, Recipe, Selector, SelectorKind};
+
+use crate::context::Context;
+use crate::error::{CommandError, InFile as _};
+use crate::exit::Exit;
+use crate::files::read_file;
+use crate::terminal::Terminal;
+
+/// For whom, and what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RecipeArgs {
+    /// Recipients of age who can open it, separated by commas; they replace those of the rule
+    #[arg(
+        short,
+        long,
+        value_name = "RECIPIENT",
+        value_delimiter = ',',
+        env = "SOPS_AGE_RECIPIENTS",
+        hide_env_values = true
+    )]
+    age: Vec<String>,
+
+    /// Take the rule from this file and not from the .sops.yaml above the file
+    #[arg(long, value_name = "FILE", env = "SOPS_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    selector: SelectorArgs,
+}
+
+/// What is encrypted: at most one of the six.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "What is encrypted")]
+struct SelectorArgs {
+    /// Only values below keys that match this regular expression (Go's syntax)
+    #[arg(long, value_name = "REGEX", group = "selector")]
+    encrypted_regex: Option<String>,
+
+    /// Everything but values below keys that match this regular expression
+    #[arg(long, value_name = "REGEX", group = "selector")]
+    unencrypted_regex: Option<String>,
+
+    /// Only values below keys that end so
+    #[arg(long, value_name = "SUFFIX", group = "selector")]
+    encrypted_suffix: Option<String>,
+
+    /// Everything but values below keys that end so; `_unencrypted` if nothing else is said
+    #[arg(long, value_name = "SUFFIX", group = "selector")]
+    unencrypted_suffix: Option<String>,
+
+    /// Only values whose comment matches this regular expression
+    #[arg(long, value_name = "REGEX", group = "selector")]
+    encrypted_comment_regex: Option<String>,
+
+    /// Everything but values whose comment matches this regular expression
+    #[arg(long, value_name = "REGEX", group = "selector")]
+    unencrypted_comment_regex: Option<String>,
+
+    /// Let values that are not encrypted be changed by hand: the MAC does not cover them
+    #[arg(long)]
+    mac_only_encrypted: bool,
+
+    /// Go on if the selector leaves every value readable
+    #[arg(long)]
+    allow_unencrypted: bool,
+}
+
+/// The command line, and the rules read so far. Shared by the threads of a command.
+pub(crate) struct Recipients<'a> {
+    args: &'a RecipeArgs,
+    selector: Option<Selector>,
+    /// Who is asked if a plugin of age asks.
+    identities: Arc<AgeIdentities>,
+    rules: Mutex<HashMap<PathBuf, Arc<Rules>>>,
+}
+
+/// How one file is encrypted.
+pub(crate) struct FileRecipe {
+    keys: Vec<AgeKey>,
+    selector: Selector,
+    mac_only_encrypted: bool,
+    nothing_selected: NothingSelected,
+}
+
+impl FileRecipe {
+    /// Calls `use_it` with the recipe in the form in which `bulla_sops` takes it.
+    pub(crate) fn with<T>(&self, cx: &Context, use_it: impl FnOnce(&Recipe<'_>) -> T) -> T {
+        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(|key| key as &dyn MasterKey).collect();
+        use_it(&Recipe {
+            keys: &keys,
+            selector: &self.selector,
+            mac_only_encrypted: self.mac_only_encrypted,
+            nothing_selected: self.nothing_selected,
+            now: cx.now(),
+        })
+    }
+}
+
+/// Why a file cannot be encrypted.
+pub(crate) enum NoRecipe {
+    /// There are rules, and none is for this file.
+    NoRuleMatches(CommandError),
+    Failed(CommandError),
+}
+
+impl From<NoRecipe> for CommandError {
+    fn from(error: NoRecipe) -> Self {
+        match error {
+            NoRecipe::NoRuleMatches(error) | NoRecipe::Failed(error) => error,
+        }
+    }
+}
+
+impl From<CommandError> for NoRecipe {
+    fn from(error: CommandError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl RecipeArgs {
+    /// Checks what the command line says.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for a recipient that is none, or an expression that does not compile.
+    pub(crate) fn check(&self) -> Result<Recipients<'_>, CommandError> {
+        for recipient in &self.age {
+            check_recipient(recipient)?;
+        }
+        let given = &self.selector;
+        let given = [
+            (SelectorKind::EncryptedRegex, &given.encrypted_regex),
+            (SelectorKind::UnencryptedRegex, &given.unencrypted_regex),
+            (SelectorKind::EncryptedSuffix, &given.encrypted_suffix),
+            (SelectorKind::UnencryptedSuffix, &given.unencrypted_suffix),
+            (SelectorKind::EncryptedCommentRegex, &given.encrypted_comment_regex),
+            (SelectorKind::UnencryptedCommentRegex, &given.unencrypted_comment_regex),
+        ];
+        let given = given.into_iter().filter_map(|(kind, text)| Some((kind, text.as_deref()?)));
+        Ok(Recipients {
+            args: self,
+            selector: Selector::choose(given)?,
+            identities: Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal))),
+            rules: Mutex::default(),
+        })
+    }
+}
+
+impl Recipients<'_> {
+    /// How the file of this name is encrypted; without a name, how something in the current directory is.
+    ///
+    /// # Errors
+    /// [`NoRecipe`].
+    pub(crate) fn for_file(&self, name: Option<&Path>) -> Result<FileRecipe, NoRecipe> {
+        let file = absolute(name.unwrap_or(Path::new("standard input")))?;
+        let Some((path, rules)) = self.rules_for(&file)? else {
+            return Ok(self.without_rule()?);
+        };
+        let rule = match rules.rule_for(&file) {
+            Err(RuleError::NoRules | RuleError::NoMatch { .. }) if !self.args.age.is_empty() => {
+                return Ok(self.without_rule()?);
+            }
+            Err(error @ RuleError::NoMatch { .. }) => {
+                return Err(NoRecipe::NoRuleMatches(CommandError::from(error).at(path.display())));
+            }
+            rule => rule.in_file(&path)?,
+        };
+        let mut recipients: Vec<&str> = self.args.age.iter().map(String::as_str).collect();
+        if recipients.is_empty() {
+            recipients.extend(rule.keys.iter().map(|key| key.name.as_str()));
+        }
+        if recipients.is_empty() {
+            let empty =
+                CommandError::new(Exit::NoRecipient, format!("{}: the rule for this file names no key", rule.position));
+            return Err(empty.at(path.display()).into());
+        }
+        let selector = self.selector.clone().or_else(|| rule.selector.clone());
+        Ok(self.recipe(&recipients, selector, rule.mac_only_encrypted))
+    }
+
+    fn without_rule(&self) -> Result<FileRecipe, CommandError> {
+        if self.args.age.is_empty() {
+            return Err(CommandError::new(
+                Exit::NoRecipient,
+                format!("nobody to encrypt for: no `--age`, and no `{FILE_NAME}` above the file"),
+            )
+            .hint(format!("name recipients with `--age`, or once and for all in a rule in `{FILE_NAME}`")));
+        }
+        let recipients: Vec<&str> = self.args.age.iter().map(String::as_str).collect();
+        Ok(self.recipe(&recipients, self.selector.clone(), false))
+    }
+
+    fn recipe(&self, recipients: &[&str], selector: Option<Selector>, mac_only_encrypted: bool) -> FileRecipe {
+        let given = &self.args.selector;
+        FileRecipe {
+            keys: recipients.iter().map(|recipient| AgeKey::new(recipient, Arc::clone(&self.identities))).collect(),
+            selector: selector.unwrap_or_default(),
+            mac_only_encrypted: mac_only_encrypted || given.mac_only_encrypted,
+            nothing_selected: if given.allow_unencrypted { NothingSelected::Allow } else { NothingSelected::Refuse },
+        }
+    }
+
+    /// The rules that count for `file`, which is absolute, and where they stand.
+    fn rules_for(&self, file: &Path) -> Result<Option<(PathBuf, Arc<Rules>)>, CommandError> {
+        let path = match &self.args.config {
+            Some(path) => Some(path.clone()),
+            None => file.ancestors().skip(1).map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file()),
+        };
+        let Some(path) = path else { return Ok(None) };
+        // A panic elsewhere leaves at worst an entry out, which is read again.
+        let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rules) = known.get(&path) {
+            return Ok(Some((path, Arc::clone(rules))));
+        }
+        let text = read_file(&path).map_err(|error| error.with_exit(Exit::Configuration))?;
+        let directory = absolute(&path)?.parent().map(Path::to_path_buf).unwrap_or_default();
+        let rules = Arc::new(Rules::read(&text.bytes, directory, UnknownKeys::Refuse).in_file(&path)?);
+        known.insert(path.clone(), Arc::clone(&rules));
+        Ok(Some((path, rules)))
+    }
+}
+
+/// The path from the root, without `.` and `..`. Links are not resolved: a rule is about the name that the user sees.
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    let absolute =
+        std::path::absolute(path).map_err(|error| CommandError::new(Exit::Input, error).at(path.display()))?;
+    let mut clean = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::CurDir => {}
+            component => clean.push(component),
+        }
+    }
+    Ok(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cleaned_without_looking_at_the_files() {
+        for (path, expected) in [("/a/./b/../c", "/a/c"), ("/../a", "/a"), ("/a/b/", "/a/b")] {
+            assert_eq!(absolute(Path::new(path)).unwrap(), Path::new(expected));
+        }
+        assert!(absolute(Path::new("x")).unwrap().is_absolute());
+    }
+}

@@ -1,0 +1,7 @@
+//! The program as its users meet it: transcripts of commands, what happens to files when something goes wrong, and the cluster asked as
+//! `kubeseal` asks it.
+
+mod fixture;
+mod interop;
+mod mishaps;
+mod transcript;

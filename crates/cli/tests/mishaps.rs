@@ -1,0 +1,245 @@
+//! What happens to files when something goes wrong: the old one is whole, and nothing else is left.
+
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use bulla_testkit::process::{Finished, Program};
+
+use crate::fixture::{Keys, PASSPHRASE, Place};
+
+/// A document of about this many bytes.
+fn document(bytes: usize) -> String {
+    let mut text = String::from("values:\n");
+    let mut number = 0;
+    while text.len() < bytes {
+        let _ = writeln!(text, "    key-{number}: value {number} # comment");
+        number += 1;
+    }
+    text
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Runs a line as a user who is not root, whoever runs the tests.
+fn as_anybody(place: &Place, line: &str) -> Finished {
+    if !is_root() {
+        return place.run(line);
+    }
+    let all = Permissions::from_mode(0o755);
+    fs::set_permissions(place.root(), all.clone()).unwrap();
+    fs::set_permissions(Keys::shared().directory(), all).unwrap();
+    let key = Keys::shared().path("alice.key");
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    place.run(&format!("setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '{line}'"))
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file() {
+    let place = Place::new();
+    fs::create_dir(place.file("disk")).unwrap();
+    let mounted = place.run("mount -t tmpfs -o size=96k tmpfs disk").code() == Some(0);
+    if !mounted {
+        // Without the right to mount, a limit on the size of files has to do; it ends the program.
+        let plain = document(60_000);
+        place.write("a.yaml", &plain);
+        let finished = place.run("ulimit -f 32; exec bulla encrypt --in-place --age $ALICE a.yaml");
+        assert_ne!(finished.code(), Some(0));
+        assert_eq!(place.read("a.yaml"), plain);
+        assert_eq!(place.names(), ["a.yaml", "disk"]);
+        return;
+    }
+    let plain = document(60_000);
+    place.write("disk/a.yaml", &plain);
+    let finished = place.run("bulla encrypt --in-place --age $ALICE disk/a.yaml");
+    let after = place.read("disk/a.yaml");
+    let names = place.run("ls -A disk").stdout_text();
+    let new = place.run("bulla encrypt --age $ALICE disk/a.yaml --output disk/b.yaml; ls -A disk");
+    place.does("umount disk");
+    assert_eq!(finished.code(), Some(3), "{}", finished.stderr_text());
+    assert!(finished.stderr_text().contains("the file is as it was; free some space"), "{}", finished.stderr_text());
+    assert_eq!(after, plain);
+    assert_eq!(names, "a.yaml\n");
+    assert_eq!(new.stdout_text(), "a.yaml\n");
+}
+
+#[test]
+fn standard_output_that_takes_nothing_is_an_error() {
+    let place = Place::new();
+    place.write("a.yaml", "a: x\n");
+    let finished = place.run("bulla encrypt --age $ALICE a.yaml >/dev/full");
+    assert_eq!(finished.code(), Some(3));
+    assert!(finished.stderr_text().starts_with("error: standard output: "), "{}", finished.stderr_text());
+}
+
+#[test]
+fn what_is_read_only_is_not_written() {
+    let place = Place::new();
+    for folder in ["open", "closed"] {
+        place.write(&format!("{folder}/a.yaml"), "a: x\n");
+    }
+    let mode = |path: &str, mode| fs::set_permissions(place.file(path), Permissions::from_mode(mode)).unwrap();
+    mode("open", 0o777);
+    mode("open/a.yaml", 0o444);
+    mode("closed/a.yaml", 0o666);
+    mode("closed", 0o555);
+    for (path, message) in [("open/a.yaml", "is read-only"), ("closed/a.yaml", "cannot create a file beside it")] {
+        let finished = as_anybody(&place, &format!("bulla encrypt --in-place --age $ALICE {path}"));
+        assert_eq!(finished.code(), Some(3), "{}", finished.stderr_text());
+        assert!(finished.stderr_text().contains(message), "{}", finished.stderr_text());
+        assert_eq!(place.read(path), "a: x\n");
+    }
+    mode("open/a.yaml", 0o000);
+    let finished = as_anybody(&place, "bulla encrypt --in-place --age $ALICE open/a.yaml");
+    assert_eq!(finished.code(), Some(2), "{}", finished.stderr_text());
+    mode("closed", 0o755);
+}
+
+#[test]
+fn mode_owner_and_link_stay() {
+    let place = Place::new();
+    place.write("real/a.yaml", "a: x\n");
+    symlink("real/a.yaml", place.file("link.yaml")).unwrap();
+    fs::set_permissions(place.file("real/a.yaml"), Permissions::from_mode(0o640)).unwrap();
+    if is_root() {
+        std::os::unix::fs::chown(place.file("real/a.yaml"), Some(65534), Some(65534)).unwrap();
+    }
+    let before = fs::metadata(place.file("real/a.yaml")).unwrap();
+    place.does("bulla encrypt --in-place --age $ALICE link.yaml");
+    let after = fs::metadata(place.file("real/a.yaml")).unwrap();
+    assert!(place.file("link.yaml").is_symlink());
+    assert!(place.read("real/a.yaml").contains("ENC["));
+    assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+    assert_eq!(place.names(), ["link.yaml", "real"]);
+}
+
+#[test]
+fn a_file_with_another_name_is_told() {
+    let place = Place::new();
+    place.write("a.yaml", "a: x\n");
+    fs::hard_link(place.file("a.yaml"), place.file("b.yaml")).unwrap();
+    let finished = place.run("bulla encrypt --in-place --age $ALICE a.yaml");
+    assert!(finished.stderr_text().contains("warning: a.yaml: the file has other names"), "{}", finished.stderr_text());
+}
+
+#[test]
+fn a_killed_command_leaves_the_old_file_or_the_new_one_and_nothing_else() {
+    let place = Place::new();
+    let plain = document(200_000);
+    let (mut old, mut new) = (0, 0);
+    for round in 0..24 {
+        place.write("a.yaml", &plain);
+        let command = place.shell("exec bulla encrypt --in-place --age $ALICE a.yaml & echo $! > pid; wait $!");
+        let running = command.start().unwrap();
+        std::thread::sleep(Duration::from_millis(10 + 17 * round));
+        if let Ok(pid) = fs::read_to_string(place.file("pid")) {
+            place.run(&format!("kill -9 {} 2>/dev/null", pid.trim()));
+        }
+        running.finish(Duration::from_secs(60)).unwrap();
+        let _ = fs::remove_file(place.file("pid"));
+        if place.read("a.yaml") == plain {
+            old += 1;
+        } else {
+            new += 1;
+            assert_eq!(place.does("bulla decrypt a.yaml"), plain);
+        }
+        assert_eq!(place.names(), ["a.yaml"]);
+    }
+    assert!(old > 0, "no command was killed in time; {new} ended before");
+}
+
+#[test]
+fn an_interrupted_edit_leaves_no_plaintext() {
+    for (signal, code) in [("TERM", 143), ("HUP", 129)] {
+        let place = Place::new();
+        place.write("a.yaml", "a: x\n");
+        place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+        let before = place.read("a.yaml");
+        // The editor says where the plaintext is and who runs it, and waits.
+        place.write("editor", "echo \"$1\" > place; echo $$ > editor-pid; echo $PPID > pid; exec sleep 60\n");
+        let running =
+            place.shell("EDITOR='sh ./editor' SOPS_AGE_KEY_FILE=$KEYS/alice.key bulla edit a.yaml").start().unwrap();
+        let pid = bulla_testkit::control_plane::wait_for("the editor to start", Duration::from_secs(30), || {
+            fs::read_to_string(place.file("pid")).ok().filter(|pid| pid.ends_with('\n'))
+        });
+        let plaintext = place.read("place");
+        assert_eq!(fs::read_to_string(plaintext.trim()).unwrap(), "a: x\n");
+        place.does(&format!("kill -{signal} {}", pid.trim()));
+        let finished = running.finish(Duration::from_secs(30));
+        place.run("kill $(cat editor-pid)");
+        assert_eq!(finished.unwrap().code(), Some(code));
+        assert!(!Path::new(plaintext.trim()).parent().unwrap().exists());
+        assert_eq!(place.read("a.yaml"), before);
+    }
+}
+
+#[test]
+fn of_many_commands_that_change_a_file_none_is_lost_silently() {
+    let place = Place::new();
+    place.write("a.yaml", "start: x\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    let codes: Vec<(usize, Option<i32>)> = std::thread::scope(|scope| {
+        let set = |number| place.run(&format!("printf {number} | bulla set a.yaml '[\"key{number}\"]'")).code();
+        let writers: Vec<_> = (0..8).map(|number| scope.spawn(move || (number, set(number)))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    let plain = place.does("bulla decrypt a.yaml");
+    for (number, code) in &codes {
+        assert!(matches!(code, Some(0 | 211)), "{codes:?}");
+        assert_eq!(plain.contains(&format!("key{number}:")), *code == Some(0), "{codes:?}\n{plain}");
+    }
+    assert!(codes.iter().any(|(_, code)| *code == Some(0)));
+    assert_eq!(place.names(), ["a.yaml"]);
+}
+
+#[test]
+fn ten_megabytes_come_back_to_the_byte() {
+    let place = Place::new();
+    let plain = document(10 << 20);
+    place.write("a.yaml", &plain);
+    let encrypt = place.shell("bulla encrypt --in-place --age $ALICE a.yaml").time_limit(Duration::from_secs(300));
+    assert_eq!(encrypt.run().unwrap().code(), Some(0));
+    assert!(!place.read("a.yaml").contains(": value"));
+    let decrypt = place.shell("SOPS_AGE_KEY_FILE=$KEYS/alice.key bulla decrypt --in-place a.yaml");
+    assert_eq!(decrypt.time_limit(Duration::from_secs(300)).run().unwrap().code(), Some(0));
+    assert!(place.read("a.yaml") == plain);
+}
+
+#[test]
+fn a_tree_of_files_is_done_in_order_and_failures_do_not_stop_it() {
+    let place = Place::new();
+    for number in 0..60 {
+        let content = if number % 20 == 7 { "a: [\n".to_owned() } else { format!("a: value {number}\n") };
+        place.write(&format!("tree/{number:02}.yaml"), content);
+    }
+    let finished = place.run("bulla encrypt --in-place --age $ALICE tree");
+    assert_eq!(finished.code(), Some(2));
+    let errors: Vec<String> = finished.stderr_text().lines().map(str::to_owned).collect();
+    for (error, number) in errors.iter().zip([7, 27, 47]) {
+        assert!(error.starts_with(&format!("error: tree/{number:02}.yaml: line 2")), "{error}");
+    }
+    assert_eq!(errors[3..], ["57 files encrypted, 3 failed"]);
+    let finished = place.run("bulla decrypt --in-place tree");
+    assert_eq!(finished.stderr_text(), "57 files decrypted, 3 passed over\n");
+    assert_eq!(place.read("tree/59.yaml"), "a: value 59\n");
+}
+
+#[test]
+fn a_passphrase_is_asked_for_on_the_terminal_only() {
+    let place = Place::new();
+    place.write("a.yaml", "a: x\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    // `script` gives it a terminal, and writes what it reads there.
+    let line =
+        "script --quiet --return --command 'SOPS_AGE_KEY_FILE=$KEYS/locked.key bulla decrypt a.yaml > plain' /dev/null";
+    let command: Program = place.shell(line).stdin(format!("{PASSPHRASE}\n"));
+    let finished = command.run().unwrap();
+    assert_eq!(finished.code(), Some(0), "{}{}", finished.stdout_text(), finished.stderr_text());
+    assert_eq!(place.read("plain"), "a: x\n");
+    assert!(finished.stdout_text().contains("Passphrase of the identity file"), "{}", finished.stdout_text());
+    assert!(!place.read("plain").contains(PASSPHRASE));
+}
