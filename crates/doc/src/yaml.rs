@@ -166,8 +166,8 @@ impl<'s> Reader<'s> {
                 self.later(root.line(), false, context);
                 self.later(root.head(), false, context);
             }
-            // Nothing behind `---`.
-            Kind::Scalar if root.tag().is_none_or(|tag| tag == "!!null") && root.resolved() == Resolved::Null => {
+            // Nothing behind `---`. A spelt `null` is a value, beside which there is no room for an entry.
+            Kind::Scalar if root.span().is_empty() => {
                 self.later(root.line(), false, context);
                 self.later(root.head(), false, context);
             }

@@ -46,6 +46,8 @@ pub(crate) fn compare(input: &[u8], format: Format) -> Result<bool, String> {
 fn would_be_lost(theirs: &[Branch], error: &ParseError) -> bool {
     match &error.expected {
         Expected::Key => theirs.iter().flatten().any(|item| item.key_type.is_some()),
+        // A document that is a spelt `null` is dropped.
+        Expected::Mapping => theirs.iter().any(|branch| branch.len() == 1),
         // A value that does not fit its tag becomes null in all documents but the first.
         Expected::Tag(_) | Expected::Merge => theirs.len() > 1,
         // Only the first document's keys are checked by SOPS, and those of JSON never. What follows JSON's object, and
