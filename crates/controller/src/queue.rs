@@ -111,6 +111,13 @@ impl Queue {
         }
     }
 
+    /// Whether nothing is in work, nor could be now. What is in line for later does not count.
+    pub fn is_idle(&self) -> bool {
+        let mut state = self.state();
+        state.move_due(Instant::now());
+        state.slots.values().all(|slot| matches!(slot, Slot::Delayed(_)))
+    }
+
     /// Hands out nothing more. What is in work stays in work.
     pub fn close(&self) {
         self.state().closed = true;
@@ -189,6 +196,20 @@ mod tests {
         queue.done(&name("a"));
         assert_eq!(next_within(&queue, SOON).await, None);
         assert!(queue.state().slots.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_idle_when_nothing_is_in_work_nor_due() {
+        let queue = Queue::default();
+        assert!(queue.is_idle());
+        queue.add_after(name("a"), SOON);
+        assert!(queue.is_idle());
+        tokio::time::sleep(SOON).await;
+        assert!(!queue.is_idle(), "due");
+        assert!(next_within(&queue, SOON).await.is_some());
+        assert!(!queue.is_idle(), "in work");
+        queue.done(&name("a"));
+        assert!(queue.is_idle());
     }
 
     #[tokio::test(start_paused = true)]

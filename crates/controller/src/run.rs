@@ -3,6 +3,7 @@
 //! Order at start: the HTTP server, the keys, the metadata of all Secrets, then the SealedSecrets, whose records can only be judged when the
 //! keys and the Secrets are known. At the end: nothing new is begun, what is in work is finished, the server gives its last answer.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +13,6 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bulla_api::SealedSecret;
-use bulla_sealed::KeyRing;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -78,12 +78,10 @@ pub enum RunError {
 }
 
 /// A controller at work.
-#[derive(Debug)]
 pub struct Running {
     address: Option<SocketAddr>,
-    ring: watch::Receiver<Arc<KeyRing>>,
+    context: Arc<Context>,
     ready: watch::Receiver<bool>,
-    statistics: Arc<Statistics>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -102,13 +100,27 @@ impl Running {
 
     /// What it has done so far.
     pub fn counts(&self) -> Counts {
-        self.statistics.counts(self.ring.borrow().private_key_operations())
+        self.context.statistics.counts(self.context.ring.borrow().private_key_operations())
+    }
+
+    /// Whether there is nothing to do now. What is to be tried again later does not count.
+    pub fn is_idle(&self) -> bool {
+        self.context.queue.is_idle()
     }
 
     /// Finishes what is in work and ends.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.task.await;
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("address", &self.address)
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,14 +181,14 @@ pub async fn start(options: Options) -> Result<Running, RunError> {
         client,
         index: Mutex::new(Index::new(options.drift)),
         queue: Queue::default(),
-        ring: ring.clone(),
+        ring,
         processors: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
-        statistics: statistics.clone(),
+        statistics,
         accept_deprecated_data: options.accept_deprecated_data,
     });
     let is_ready = ready.subscribe();
-    let task = tokio::spawn(supervise(context, keys, options, ready, stopped, server));
-    Ok(Running { address, ring, ready: is_ready, statistics, stop, task })
+    let task = tokio::spawn(supervise(context.clone(), keys, options, ready, stopped, server));
+    Ok(Running { address, context, ready: is_ready, stop, task })
 }
 
 async fn supervise(

@@ -10,10 +10,17 @@ use bulla_crypto::{PrivateKey, encoding, pem};
 use bulla_sealed::{Certificate, CertificateRequest, Scope, SealOptions, seal};
 use bulla_testkit::control_plane::{ControlPlane, Namespace, wait_for};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::ApiResource;
+use kube::{Api, Client, Config};
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,6 +30,8 @@ pub(crate) struct Fixture {
     pub(crate) namespace: Namespace,
     /// Where the keys are, and the controller would be.
     pub(crate) keys: Namespace,
+    /// The API without a kubectl for each question: the tests ask a lot of them.
+    client: Client,
 }
 
 /// A sealing key that a test made itself: small, since a large one takes a second.
@@ -34,7 +43,11 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(name: &str, not_before: Timestamp) -> Self {
-        let private = PrivateKey::generate(2048).unwrap();
+        Self::of_size(2048, name, not_before)
+    }
+
+    pub(crate) fn of_size(bits: usize, name: &str, not_before: Timestamp) -> Self {
+        let private = PrivateKey::generate(bits).unwrap();
         let request = CertificateRequest { common_name: "", not_before, valid_for: SignedDuration::from_hours(24) };
         let certificate = Certificate::generate(&private, &request, &mut rng()).unwrap();
         Self { name: name.to_owned(), private, certificate }
@@ -61,7 +74,28 @@ impl Fixture {
             let definition = serde_json::to_string(&bulla_api::definition::sealed_secret()).unwrap();
             control_plane.define(&definition);
         });
-        Self { namespace: control_plane.namespace(hint), keys: control_plane.namespace(&format!("{hint}-keys")) }
+        let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig()).unwrap();
+        let client = wait(async {
+            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+            Client::try_from(config).unwrap()
+        });
+        let keys = control_plane.namespace(&format!("{hint}-keys"));
+        Self { namespace: control_plane.namespace(hint), keys, client }
+    }
+
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = match kind.to_lowercase().as_str() {
+            "secret" => ApiResource::erase::<Secret>(&()),
+            "sealedsecret" => ApiResource::erase::<SealedSecret>(&()),
+            other => panic!("a {other} is for kubectl"),
+        };
+        Api::namespaced_with(self.client.clone(), self.namespace.name(), &resource)
+    }
+
+    /// The object of this kind and name, if there is one.
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Option<Value> {
+        let found = wait(self.api(kind).get_opt(name)).unwrap();
+        found.map(|object| serde_json::to_value(object).unwrap())
     }
 
     /// With one key, stored.
@@ -107,8 +141,26 @@ impl Fixture {
         seal_manifest(key, &self.secret(name, values), None)
     }
 
+    /// Applies a Secret or a SealedSecret.
     pub(crate) fn apply(&self, manifest: &Value) {
-        self.namespace.apply(&manifest.to_string());
+        let name = manifest["metadata"]["name"].as_str().unwrap();
+        let parameters = PatchParams::apply("testkit").force();
+        let api = self.api(manifest["kind"].as_str().unwrap());
+        wait(api.patch(name, &parameters, &Patch::Apply(manifest))).unwrap();
+    }
+
+    /// Number of Secrets beside the objects.
+    pub(crate) async fn count_secrets(&self) -> usize {
+        self.api("secret").list_metadata(&ListParams::default()).await.unwrap().items.len()
+    }
+
+    pub(crate) async fn delete_secrets(&self) {
+        self.api("secret").delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    }
+
+    /// Changes a Secret or a SealedSecret by a merge patch.
+    pub(crate) fn patch(&self, kind: &str, name: &str, patch: &Value) {
+        wait(self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch))).unwrap();
     }
 
     /// Applies a SealedSecret and waits until the controller has come by.
@@ -125,7 +177,7 @@ impl Fixture {
     /// The same, once its status is as expected as well.
     pub(crate) fn reported_as(&self, what: &str, name: &str, is_expected: impl Fn(&Value) -> bool) -> Value {
         wait_for(what, PATIENCE, || {
-            let sealed = self.namespace.get("sealedsecret", name)?;
+            let sealed = self.get("sealedsecret", name)?;
             let generation = &sealed["metadata"]["generation"];
             (sealed["status"]["observedGeneration"] == *generation && is_expected(&sealed)).then_some(sealed)
         })
@@ -143,18 +195,17 @@ impl Fixture {
 
     /// The values of a Secret, decoded, once it exists.
     pub(crate) fn values(&self, name: &str) -> Value {
-        let secret = wait_for(&format!("Secret `{name}`"), PATIENCE, || self.namespace.get("secret", name));
+        let secret = wait_for(&format!("Secret `{name}`"), PATIENCE, || self.get("secret", name));
         values_of(&secret)
     }
 
     /// Reason and message of each event about a SealedSecret.
     pub(crate) fn events(&self, name: &str) -> Vec<(String, String)> {
-        let selector = format!("--field-selector=involvedObject.kind=SealedSecret,involvedObject.name={name}");
-        let get = ["get", "events.v1.", &selector, "--sort-by=.metadata.creationTimestamp", "--output=json"];
-        let found = self.namespace.kubectl(get).run().unwrap().success();
-        let list: Value = serde_json::from_slice(&found.stdout).unwrap();
-        let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
-        list["items"].as_array().unwrap().iter().map(|event| (text(event, "reason"), text(event, "message"))).collect()
+        let api: Api<Event> = Api::namespaced(self.client.clone(), self.namespace.name());
+        let selector = format!("involvedObject.kind=SealedSecret,involvedObject.name={name}");
+        let list = wait(api.list(&ListParams::default().fields(&selector))).unwrap();
+        let texts = list.items.into_iter().map(|it| (it.reason.unwrap_or_default(), it.message.unwrap_or_default()));
+        texts.collect()
     }
 
     pub(crate) fn wait_for_event(&self, name: &str, reason: &str) -> String {
@@ -162,6 +213,11 @@ impl Fixture {
             self.events(name).into_iter().find(|(found, _)| found == reason).map(|(_, message)| message)
         })
     }
+}
+
+/// Waits for an answer in the middle of a test that is not written as if it had to.
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    block_in_place(|| Handle::current().block_on(answer))
 }
 
 pub(crate) fn seal_manifest(key: &Key, secret: &Value, scope: Option<Scope>) -> Value {

@@ -8,4 +8,5 @@ mod keys;
 mod ownership;
 mod peers;
 mod restart;
+mod throughput;
 mod unsealing;

@@ -44,7 +44,7 @@ async fn an_existing_secret_is_taken_over_added_to_or_left_alone_as_it_says() {
     }
 
     fixture.synced("managed");
-    let secret = fixture.namespace.get("secret", "managed").unwrap();
+    let secret = fixture.get("secret", "managed").unwrap();
     assert_eq!(values_of(&secret), json!({"new": "value", "both": "new"}));
     assert_eq!(secret["metadata"]["labels"], json!({"new": "label"}));
     assert_eq!(secret["metadata"].get("annotations"), None);
@@ -52,7 +52,7 @@ async fn an_existing_secret_is_taken_over_added_to_or_left_alone_as_it_says() {
 
     for (name, expected_owners) in [("patched", 0), ("both", 1)] {
         fixture.synced(name);
-        let secret = fixture.namespace.get("secret", name).unwrap();
+        let secret = fixture.get("secret", name).unwrap();
         assert_eq!(values_of(&secret), json!({"old": "value", "new": "value", "both": "new"}), "{name}");
         assert_eq!(secret["metadata"]["labels"], json!({"old": "label", "new": "label"}));
         assert_eq!(secret["metadata"]["annotations"][PATCH], "true");
@@ -65,13 +65,12 @@ async fn an_existing_secret_is_taken_over_added_to_or_left_alone_as_it_says() {
     let words = "Resource \"foreign\" already exists and is not managed by SealedSecret";
     assert!(message.starts_with(&format!("failed update: {words}")), "{message}");
     assert!(fixture.wait_for_event("foreign", "ErrUpdateFailed").starts_with(words));
-    let secret = fixture.namespace.get("secret", "foreign").unwrap();
+    let secret = fixture.get("secret", "foreign").unwrap();
     assert_eq!(values_of(&secret), json!({"old": "value", "both": "old"}));
     assert_eq!(running.counts().private_key_operations, 8, "none for the foreign one");
 
     // Handed over now.
-    let annotate = ["annotate", "secret", "foreign", "sealedsecrets.bitnami.com/managed=true"];
-    let _annotated = fixture.namespace.kubectl(annotate).run().unwrap().success();
+    fixture.patch("secret", "foreign", &json!({"metadata": {"annotations": {MANAGED: "true"}}}));
     fixture.synced("foreign");
     assert_eq!(fixture.values("foreign"), json!({"new": "value", "both": "new"}));
     running.stop().await;
@@ -94,13 +93,13 @@ async fn a_deleted_secret_comes_back_if_it_was_ours_and_only_then() {
         fixture.synced(name);
     }
     fixture.refused("foreign");
-    assert_eq!(owners(&fixture.namespace.get("secret", "unowned").unwrap()), 0);
+    assert_eq!(owners(&fixture.get("secret", "unowned").unwrap()), 0);
 
     for name in ["owned", "unowned"] {
-        let uid = fixture.namespace.get("secret", name).unwrap()["metadata"]["uid"].clone();
+        let uid = fixture.get("secret", name).unwrap()["metadata"]["uid"].clone();
         fixture.namespace.delete("secret", name);
         wait_for(&format!("`{name}` to come back"), PATIENCE, || {
-            let secret = fixture.namespace.get("secret", name)?;
+            let secret = fixture.get("secret", name)?;
             (secret["metadata"]["uid"] != uid).then_some(())
         });
         assert_eq!(fixture.values(name), json!({"a": "b"}));
@@ -108,11 +107,11 @@ async fn a_deleted_secret_comes_back_if_it_was_ours_and_only_then() {
     fixture.namespace.delete("secret", "patched");
     fixture.namespace.delete("secret", "foreign");
     std::thread::sleep(Duration::from_millis(200));
-    assert!(fixture.namespace.get("secret", "foreign").is_none(), "its place is left empty for a second");
+    assert!(fixture.get("secret", "foreign").is_none(), "its place is left empty for a second");
     // Then it is free to take: nobody put another Secret there.
     fixture.synced("foreign");
     assert_eq!(fixture.values("foreign"), json!({"a": "b"}));
-    assert!(fixture.namespace.get("secret", "patched").is_none(), "it was never ours");
+    assert!(fixture.get("secret", "patched").is_none(), "it was never ours");
     running.stop().await;
 }
 
@@ -168,9 +167,9 @@ async fn what_cannot_be_changed_is_told_and_not_tried_again() {
     assert!(fixture.wait_for_event("fixed", "ErrUpdateFailed").starts_with(&words));
     let message = fixture.refused("typed");
     assert!(message.contains("it is `Opaque`, the template asks for `example.com/other`"), "{message}");
-    assert_eq!(fixture.namespace.get("sealedsecret", "fixed").unwrap()["status"]["observedGeneration"], 2);
+    assert_eq!(fixture.get("sealedsecret", "fixed").unwrap()["status"]["observedGeneration"], 2);
     for name in ["fixed", "typed"] {
-        let sealed = fixture.namespace.get("sealedsecret", name).unwrap();
+        let sealed = fixture.get("sealedsecret", name).unwrap();
         assert_eq!(status_of(&sealed, "Stalled"), "True");
         assert_eq!(condition(&sealed, "Checked")["status"], "True");
     }
@@ -194,8 +193,7 @@ async fn a_secret_that_was_edited_stays_so_or_is_reverted_as_the_option_says() {
         let (fixture, key) = Fixture::with_key("drift");
         let running = fixture.start_with(Options { drift, ..fixture.options() }).await;
         let sealed = fixture.apply_and_wait(&fixture.sealed(&key, "db", &json!({"a": "b"})));
-        let patch = json!({"stringData": {"a": "edited"}}).to_string();
-        let _patched = fixture.namespace.kubectl(["patch", "secret", "db", "--patch", &patch]).run().unwrap().success();
+        fixture.patch("secret", "db", &json!({"stringData": {"a": "edited"}}));
         if drift == Drift::Revert {
             wait_for("the edit to be reverted", PATIENCE, || (fixture.values("db") == json!({"a": "b"})).then_some(()));
         } else {

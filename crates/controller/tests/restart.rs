@@ -22,13 +22,13 @@ fn state(fixture: &Fixture) -> Vec<String> {
     versions
 }
 
-/// Waits until the controller has done nothing for a while.
+/// Waits until the controller has nothing to do, and the watches have nothing more to tell of what it did.
 async fn settle(running: &Running) -> Counts {
     let mut before = running.counts();
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         let now = running.counts();
-        if now == before {
+        if now == before && running.is_idle() {
             return now;
         }
         before = now;
@@ -113,14 +113,13 @@ async fn a_restart_does_what_was_missed_and_no_more() {
     fixture.apply(&fixture.sealed(&key, "changed", &json!({"a": "c"})));
     fixture.namespace.delete("secret", "gone");
     fixture.namespace.delete("sealedsecret", "deleted");
-    let patch = json!({"stringData": {"a": "edited"}}).to_string();
-    let _edited = fixture.namespace.kubectl(["patch", "secret", "edited", "--patch", &patch]).run().unwrap().success();
+    fixture.patch("secret", "edited", &json!({"stringData": {"a": "edited"}}));
     // A change that leaves nothing to be done.
     let touch = json!({"metadata": {"finalizers": ["bulla.test/touched"]}}).to_string();
     let _touched =
         fixture.namespace.kubectl(["patch", "secret", "touched", "--patch", &touch]).run().unwrap().success();
     // A record that somebody else wrote.
-    let mut forged = fixture.namespace.get("sealedsecret", "forged").unwrap();
+    let mut forged = fixture.get("sealedsecret", "forged").unwrap();
     for condition in forged["status"]["conditions"].as_array_mut().unwrap() {
         if condition["type"] == "Checked" {
             let record = condition["message"].as_str().unwrap();
@@ -130,7 +129,7 @@ async fn a_restart_does_what_was_missed_and_no_more() {
     let patch = json!({"status": forged["status"]}).to_string();
     let forge = ["patch", "sealedsecret", "forged", "--subresource=status", "--type=merge", "--patch", &patch];
     let _forged = fixture.namespace.kubectl(forge).run().unwrap().success();
-    let same = fixture.namespace.get("sealedsecret", "same").unwrap();
+    let same = fixture.get("sealedsecret", "same").unwrap();
 
     let running = fixture.start().await;
     let counts = settle(&running).await;
@@ -142,14 +141,13 @@ async fn a_restart_does_what_was_missed_and_no_more() {
     for (name, expected) in [("changed", "c"), ("gone", "b"), ("edited", "b"), ("touched", "b"), ("forged", "b")] {
         assert_eq!(fixture.values(name), json!({"a": expected}), "{name}");
     }
-    assert_eq!(fixture.namespace.get("sealedsecret", "same").unwrap(), same);
+    assert_eq!(fixture.get("sealedsecret", "same").unwrap(), same);
     running.stop().await;
 
     let running = fixture.start().await;
     assert_eq!(settle(&running).await, Counts::default());
     running.stop().await;
-    let untouch = json!({"metadata": {"finalizers": null}}).to_string();
-    let _ = fixture.namespace.kubectl(["patch", "secret", "touched", "--patch", &untouch]).run();
+    fixture.patch("secret", "touched", &json!({"metadata": {"finalizers": null}}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,8 +158,9 @@ async fn writing_the_status_or_a_label_of_an_object_wakes_nobody() {
     fixture.apply_and_wait(&fixture.sealed(&key, "db", &json!({"a": "b"})));
     let before = settle(&running).await;
     assert_eq!((before.reconciliations, before.private_key_operations), (1, 1));
-    let _labelled = fixture.namespace.kubectl(["label", "sealedsecret", "db", "a=b"]).run().unwrap().success();
-    let _labelled = fixture.namespace.kubectl(["label", "secret", "db", "a=b"]).run().unwrap().success();
+    for kind in ["sealedsecret", "secret"] {
+        fixture.patch(kind, "db", &json!({"metadata": {"labels": {"a": "b"}}}));
+    }
     assert_eq!(settle(&running).await, before);
     running.stop().await;
 }
