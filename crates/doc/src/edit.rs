@@ -113,18 +113,72 @@ impl<'d> Edits<'d> {
     /// comments, in JSON and in flow context, the item goes.
     ///
     /// # Errors
-    /// [`EditError`] if it has no line of its own.
+    /// [`EditError`] if it lies in what an alias stands for.
     pub fn set_item_comment(&mut self, item: Node<'d>, text: &str) -> Result<(), EditError> {
-        if in_flow(item) {
+        if in_flow(item) || item.is_expanded() {
             return self.remove(item);
         }
-        let lines = self.lines_of(item).ok_or(EditError::SharedLine)?;
+        let Some(lines) = self.lines_of(item) else {
+            self.set_first_item_comment(item, text);
+            return Ok(());
+        };
         let source = &self.document.text()[lines.clone()];
         let indent = source.len() - source.trim_start_matches(' ').len();
         let end = spell::without_last_break(source).len();
         self.change(lines.start + indent..lines.start + end, &format!("#{text}"));
         self.keep_empty(item, lines.end);
         Ok(())
+    }
+
+    /// The same for an item that shares its line with the dash around it: `- - item`.
+    fn set_first_item_comment(&mut self, item: Node<'d>, text: &str) {
+        let place = self.entry_start(item);
+        let line = self.line_start(place);
+        let dash = self.document.text()[line..place].rfind('-').map_or(place, |dash| line + dash);
+        let alone = item.parent().is_none_or(|parent| {
+            !parent.children().any(|child| child.kind() != Kind::Comment && child.entry != item.entry)
+        });
+        let empty = if alone { "[] " } else { "" };
+        self.change(dash..self.flow_end(item), &format!("{empty}#{text}"));
+    }
+
+    /// Inserts an entry, or without `key` a list item, above another.
+    pub fn insert_before(&mut self, entry: Node<'d>, key: Option<&str>, tree: &Tree) {
+        let start = self.entry_start(entry);
+        let format = self.document.format();
+        if let Source::Yaml(_) = &self.document.source
+            && !in_flow(entry)
+            && let Some(lines) = self.lines_of(entry)
+        {
+            let text = &self.document.text()[lines.clone()];
+            let column = text.len() - text.trim_start_matches(' ').len();
+            let mut inserted = match key {
+                Some(key) => {
+                    let mut writer = Writer::at(4, column);
+                    writer.key(key);
+                    tree.feed(&mut writer);
+                    writer.finish()
+                }
+                None => Zeroizing::new(format!("{:column$}- {}\n", "", tree.on_one_line(format))),
+            };
+            if self.line_break() == "\r\n" {
+                *inserted = inserted.replace('\n', "\r\n");
+            }
+            self.change(lines.start..lines.start, &inserted);
+            return;
+        }
+        let value = Zeroizing::new(tree.on_one_line(format));
+        let entry = match (key, format) {
+            (Some(key), Format::Json) => format!("{}: {}", spell::json_string(key), *value),
+            (Some(key), Format::Yaml) => format!("{}: {}", spell::flow_key(key), *value),
+            (None, _) => value.to_string(),
+        };
+        // Behind the comma stands what stood before the entry: a blank, or a line break and its indentation.
+        let text = self.document.text();
+        let before = &text[..start];
+        let gap = &before[before.trim_end_matches([' ', '\t', '\n', '\r']).len()..];
+        let gap = if gap.is_empty() { " " } else { gap };
+        self.change(start..start, &format!("{entry},{gap}"));
     }
 
     /// Replaces a scalar, an alias or a container by a tree on one line.
@@ -286,7 +340,7 @@ impl<'d> Edits<'d> {
     fn append_yaml(&mut self, stream: &bulla_yaml::Stream, mapping: Node<'d>, key: &str, tree: &Tree) {
         let node = stream.node_by_number(mapping.data().node as usize);
         if node.style() == Style::Flow {
-            self.append_flow(mapping, &format!("{key}: {}", tree.on_one_line(Format::Yaml)));
+            self.append_flow(mapping, &format!("{}: {}", spell::flow_key(key), tree.on_one_line(Format::Yaml)));
             return;
         }
         let column = self.column(node);

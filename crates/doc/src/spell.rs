@@ -31,8 +31,8 @@ pub(crate) enum Mode {
 pub(crate) enum Place {
     /// In one piece.
     Whole(Range<usize>),
-    /// In two, around the comment that may stand in the header of a block scalar. The line break of the last line
-    /// belongs to neither.
+    /// In two, around the comment that may stand in the header of a block scalar. The line break of the last line and
+    /// the empty lines behind it belong to neither.
     Block {
         /// `|` or `>` with what follows it directly.
         indicators: Range<usize>,
@@ -53,7 +53,7 @@ fn yaml_place(stream: &bulla_yaml::Stream, node: bulla_yaml::Node<'_>) -> Place 
     let keeps = keeps_properties(node);
     let mut range = if keeps { node.content_span().range() } else { node.span().range() };
     if is_block {
-        range.end = range.start + without_last_break(&stream.text()[range.clone()]).len();
+        range.end = range.start + block::without_empty_lines(node, &stream.text()[range.clone()]).len();
     }
     if !is_block || !keeps {
         return Place::Whole(range);
@@ -245,6 +245,14 @@ fn shortest(value: f64, low: i32, high: i32, digits: usize) -> String {
     format!("{value}")
 }
 
+/// A key in braces.
+pub(crate) fn flow_key(key: &str) -> String {
+    match string_style(key, true) {
+        Style::Plain => key.to_owned(),
+        _ => double_quoted(key),
+    }
+}
+
 /// A scalar of JSON.
 pub(crate) fn json_value(value: &Value<'_>) -> String {
     match value {
@@ -297,12 +305,18 @@ pub(crate) fn reads_as(spelling: &str, value: &Value<'_>, format: Format) -> boo
     match format {
         Format::Json => json::read(format!("{{\"k\":{spelling}}}").as_bytes()).is_ok_and(|document| same(&document)),
         Format::Yaml => {
-            // In block context, and where that cannot be, in flow context. A block scalar is without its last break.
+            // In block context, and where that cannot be, in flow context. A block scalar is without its last line break
+            // and the empty lines behind it.
+            let breaks = match value {
+                Value::String(bytes) => bytes.iter().rev().take_while(|&&byte| byte == b'\n').count(),
+                _ => 0,
+            };
+            let kept = "\n".repeat(breaks);
             let reads = |document: String| {
                 let document = Zeroizing::new(document);
                 crate::yaml::read(document.as_bytes()).is_ok_and(|document| same(&document))
             };
-            ["\n", "", "\u{2028}", "\u{2029}"].iter().any(|end| reads(format!("k: {spelling}{end}")))
+            ["\n", "", &kept, "\u{2028}", "\u{2029}"].iter().any(|end| reads(format!("k: {spelling}{end}")))
                 || reads(format!("{{k: {spelling}}}\n"))
         }
     }

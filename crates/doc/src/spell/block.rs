@@ -2,6 +2,8 @@
 
 use bulla_yaml::{Node, Stream, Style, can_be_literal};
 
+use super::{LINE_BREAKS, without_last_break};
+
 /// Indicators, indentation and line break of a block scalar.
 struct Shape<'s> {
     /// `|` or `>` with what follows it directly.
@@ -20,6 +22,25 @@ pub(super) fn indentation(scalar: Node<'_>) -> Option<usize> {
         Some(line.bytes().take_while(|&byte| byte == b' ').count())
     };
     first(body)?.checked_sub(first(scalar.value())?)
+}
+
+/// How many of its last lines are empty and count: `|+` keeps them.
+fn kept_lines(scalar: Node<'_>) -> usize {
+    trailing_breaks(scalar.value()).saturating_sub(1)
+}
+
+fn trailing_breaks(text: &str) -> usize {
+    text.len() - text.trim_end_matches('\n').len()
+}
+
+/// The spelling up to the last line that is not empty, without its line break.
+pub(super) fn without_empty_lines<'t>(scalar: Node<'_>, spelling: &'t str) -> &'t str {
+    let mut text = without_last_break(spelling);
+    for _ in 0..kept_lines(scalar) {
+        let line_break = text.rfind(LINE_BREAKS).unwrap_or(text.len());
+        text = without_last_break(&text[..line_break + text[line_break..].chars().next().map_or(0, char::len_utf8)]);
+    }
+    text
 }
 
 fn shape<'s>(stream: &'s Stream, scalar: Node<'s>) -> Option<Shape<'s>> {
@@ -54,12 +75,13 @@ pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<
     if hint.is_none() && text.starts_with([' ', '\t', '\n']) && needs_hint(text) {
         return None;
     }
-    let trailing = text.len() - text.trim_end_matches('\n').len();
+    let trailing = trailing_breaks(text);
+    let kept = kept_lines(scalar);
     let chomping = indicators.contains('-').then_some('-').or(indicators.contains('+').then_some('+'));
     // What the header says about line breaks at the end must be true of the text.
     let fits = match chomping {
         Some('-') => trailing == 0,
-        Some(_) => trailing >= 1,
+        Some(_) => trailing == kept + 1,
         None => trailing == 1,
     };
     let folds = scalar.style() == Style::Folded && text.trim_end_matches('\n').contains('\n');
@@ -72,10 +94,12 @@ pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<
         match trailing {
             0 => block.push('-'),
             1 => {}
-            _ => block.push('+'),
+            // The empty lines stay where they are, so there must be as many of them.
+            _ if trailing == kept + 1 => block.push('+'),
+            _ => return None,
         }
     }
-    let lines = text.strip_suffix('\n').unwrap_or(text);
+    let lines = text.trim_end_matches('\n');
     for line in lines.split('\n') {
         block.push_str(line_break);
         if !line.is_empty() {

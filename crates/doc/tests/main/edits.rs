@@ -1,6 +1,6 @@
 //! Edits in place: what is encrypted and restored comes back byte for byte, whatever it looked like.
 
-use bulla_doc::{Document, Edits, Format, Node, Tree, Value};
+use bulla_doc::{Document, Edits, Format, Kind, Node, Tree, Value};
 use bulla_testkit::mutate::{Random, mutate};
 use bulla_testkit::{corpus, needs_peers};
 
@@ -47,6 +47,7 @@ fn odd_spellings_come_back_byte_for_byte() {
         "a: >\n  folded\n  text\n\n  more\nb: |\n  literal\n   deeper\n\n  end\n",
         "a: |2\n    indented\n  x\nb: |-\n\n  x\nc: |+\n  x\n\n\nd: 1\n",
         "a: \"\\x41\\u00e9\"\nb: 'it''s'\nc: \"multi\n  line\"\nd: plain\n  on two\n",
+        "a: >+\n  x\n  y\n\n\n# c\nb: |+\n  x\n \n\nc: 1\n",
         "{a: b, c: [d, 1, \"e\"], f: }\n",
         "{}\n",
         "{a: 1, }",
@@ -103,7 +104,9 @@ fn a_new_value_keeps_the_style_of_the_old_one_where_it_can() {
         ("a:\nb: 1\n", Value::text("x"), "a: x\nb: 1\n"),
         ("a: |\n  x\nb: 1\n", Value::text("y\nz\n"), "a: |\n  y\n  z\nb: 1\n"),
         ("a: | # c\n  x\nb: 1\n", Value::text("y\nz"), "a: |- # c\n  y\n  z\nb: 1\n"),
-        ("a: |-\n  x\nb: 1\n", Value::text("y\n\n"), "a: |+\n  y\n\nb: 1\n"),
+        ("a: |-\n  x\nb: 1\n", Value::text("y\n\n"), "a: \"y\\n\\n\"\nb: 1\n"),
+        ("a: |+\n  x\n\nb: 1\n", Value::text("y\n\n"), "a: |+\n  y\n\nb: 1\n"),
+        ("a: |+\n  x\n\nb: 1\n", Value::text("y"), "a: |-\n  y\n\nb: 1\n"),
         ("a: >\n  x\nb: 1\n", Value::text("y\nz\n"), "a: |\n  y\n  z\nb: 1\n"),
         ("a: |\n  x\nb: 1\n", Value::text("  y"), "a: \"  y\"\nb: 1\n"),
         ("{a: x}\n", Value::text("y, z"), "{a: 'y, z'}\n"),
@@ -122,6 +125,18 @@ fn entries_are_added_and_removed_with_their_lines_only() {
     type Edit = for<'d> fn(&mut Edits<'d>, Node<'d>);
     let add: Edit = |edits, branch| edits.append(branch.get("m").unwrap(), "k", &Tree::string("x"));
     let item: Edit = |edits, branch| edits.append_item(branch.get("m").unwrap(), &Tree::string("x"));
+    let before: Edit = |edits, branch| edits.insert_before(branch.get("m").unwrap(), Some("k"), &Tree::string("x"));
+    let first: Edit = |edits, branch| {
+        let item = branch.get("m").unwrap().children().next().unwrap();
+        edits.insert_before(item, None, &Tree::string("x"));
+    };
+    let comment: Edit = |edits, branch| {
+        let mut item = branch.get("m").unwrap();
+        while item.kind() == Kind::Sequence {
+            item = item.children().next().unwrap();
+        }
+        edits.set_item_comment(item, "c").unwrap();
+    };
     let remove: Edit = |edits, branch| edits.remove(branch.get("m").unwrap().children().next().unwrap()).unwrap();
     let cases: &[(Edit, Format, &str, &str)] = &[
         (add, Format::Yaml, "m:\n  a: 1 # c\n# d\nb: 2\n", "m:\n  a: 1 # c\n  k: x\n# d\nb: 2\n"),
@@ -133,6 +148,16 @@ fn entries_are_added_and_removed_with_their_lines_only() {
         (item, Format::Yaml, "m:\n  - a", "m:\n  - a\n  - \"x\""),
         (item, Format::Yaml, "m: []\n", "m: [\"x\"]\n"),
         (item, Format::Json, "{\"m\": [1]}", "{\"m\": [1, \"x\"]}"),
+        (before, Format::Yaml, "a: 1\n# d\nm: 2\n", "a: 1\n# d\nk: x\nm: 2\n"),
+        (before, Format::Yaml, "{m: 2}\n", "{k: \"x\", m: 2}\n"),
+        (before, Format::Json, "{\n  \"m\": 2\n}", "{\n  \"k\": \"x\",\n  \"m\": 2\n}"),
+        (first, Format::Yaml, "m:\n  - a\n", "m:\n  - \"x\"\n  - a\n"),
+        (first, Format::Json, "{\"m\": [1]}", "{\"m\": [\"x\", 1]}"),
+        (comment, Format::Yaml, "m:\n  - a\n  - b\n", "m:\n  #c\n  - b\n"),
+        (comment, Format::Yaml, "m:\n  - a\nn: 1\n", "m: []\n  #c\nn: 1\n"),
+        (comment, Format::Yaml, "m:\n  - - a\n    - b\n", "m:\n  - #c\n    - b\n"),
+        (comment, Format::Yaml, "m:\n  - - a\n  - b\n", "m:\n  - [] #c\n  - b\n"),
+        (comment, Format::Json, "{\"m\": [\"a\", 1]}", "{\"m\": [1]}"),
         (remove, Format::Yaml, "m:\n  a: |\n    x\n  b: 2\n", "m:\n  b: 2\n"),
         (remove, Format::Yaml, "m:\n  a: 1\nb: 2\n", "m: {}\nb: 2\n"),
         (remove, Format::Yaml, "m:\n- a\n- b\n", "m:\n- b\n"),
