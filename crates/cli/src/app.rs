@@ -57,7 +57,6 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    // The controller is root in its own container and harmless to debug; what holds a secret elsewhere is not.
     hardening::forbid_dumps();
     let cx = Context::new(cli.global.quiet);
     match cli.command.run(&cx) {
@@ -130,6 +129,7 @@ pub(crate) fn command_line() -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
 
     #[test]
     fn the_command_line_holds_together() {
@@ -155,7 +155,7 @@ mod tests {
     fn append_help(mut command: clap::Command, name: &str, text: &mut String) {
         command = command.bin_name(name.to_owned());
         let help = command.render_long_help();
-        text.push_str(&format!("$ {name} --help\n{help}\n"));
+        let _ = write!(text, "$ {name} --help\n{help}\n");
         let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
         for subcommand in subcommands {
             let name = format!("{name} {}", subcommand.get_name());

@@ -1,5 +1,7 @@
 //! One command over many files: in parallel, told in order, and a file that fails does not stop the others.
 
+use std::fmt::Write as _;
+
 use rayon::prelude::*;
 
 use crate::app::Failure;
@@ -84,7 +86,7 @@ pub(crate) fn run(
         let mut line = format!("{} {done}", count(completed));
         for (number, what) in [(skipped, "passed over"), (failures.len(), "failed")] {
             if number > 0 {
-                line.push_str(&format!(", {number} {what}"));
+                let _ = write!(line, ", {number} {what}");
             }
         }
         cx.status(line);

@@ -13,6 +13,9 @@ use rand::rngs::{StdRng, SysRng};
 use crate::error::{CommandError, Styles, escape};
 use crate::exit::Exit;
 
+/// What a shell reports for a program that SIGPIPE ended.
+const SIGPIPE: i32 = 128 + 13;
+
 /// The outside of one run. Shared by the threads of a command.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -61,7 +64,7 @@ impl Context {
     /// Writes data to standard output, past the buffer of the standard library, which nobody would wipe.
     ///
     /// # Errors
-    /// [`Exit::Output`]. A reader that went away is an error without a message to show.
+    /// [`Exit::Output`]. A reader that went away ends the program as SIGPIPE would: it wanted no more.
     #[expect(clippy::unused_self, reason = "standard streams belong to the context")]
     pub(crate) fn print(&self, mut data: &[u8]) -> Result<(), CommandError> {
         let stdout = io::stdout().lock();
@@ -69,6 +72,7 @@ impl Context {
             match rustix::io::write(stdout.as_fd(), data) {
                 Ok(written) => data = &data[written..],
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::PIPE) => std::process::exit(SIGPIPE),
                 Err(error) => {
                     return Err(CommandError::new(Exit::Output, io::Error::from(error)).at("standard output"));
                 }

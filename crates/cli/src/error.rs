@@ -47,10 +47,21 @@ impl CommandError {
         self
     }
 
-    /// Where it happened. The innermost place stays.
+    /// Where it happened. What is said later lies around what was said before, and is not said twice.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
-        self.place.get_or_insert_with(|| place.to_string());
+        let place = place.to_string();
+        self.place = Some(match self.place.take() {
+            Some(inner) if inner.starts_with(&place) => inner,
+            Some(inner) => format!("{place}: {inner}"),
+            None => place,
+        });
         self
+    }
+
+    /// The same with another next step than the one so far.
+    pub(crate) fn hint_instead(mut self, hint: impl Into<String>) -> Self {
+        self.hints.clear();
+        self.hint(hint)
     }
 
     /// The same with another exit code.
@@ -64,7 +75,11 @@ impl CommandError {
 
     /// The lines for standard error, escaped, with `error:` and `hint:` in colour.
     pub(crate) fn render(&self) -> String {
-        let mut text = format!("{} ", Styles.error("error:"));
+        // Nothing to do is an exit code, and no error.
+        let mut text = match self.exit {
+            Exit::Unchanged => String::new(),
+            _ => format!("{} ", Styles.error("error:")),
+        };
         if let Some(place) = &self.place {
             let _ = write!(text, "{}: ", escape(place));
         }
@@ -163,9 +178,13 @@ mod tests {
         let error = CommandError::new(Exit::Failed, Outer(std::io::Error::other("inner")))
             .detail("tried this")
             .hint("do that")
+            .at("a.yaml: line 1")
             .at("a.yaml")
             .at("b.yaml");
-        assert_eq!(plain(&error), "error: a.yaml: outer\n  cause: inner\n  tried this\nhint: do that\n");
+        assert_eq!(
+            plain(&error),
+            "error: b.yaml: a.yaml: line 1: outer\n  cause: inner\n  tried this\nhint: do that\n"
+        );
     }
 
     #[test]

@@ -70,13 +70,17 @@ fn kind_of(content: &[u8]) -> IdentityKind {
 }
 
 fn read(place: Place) -> IdentitySource {
+    let name = match &place.reading {
+        Reading::File { path, named: true } => format!("{} ({})", place.name, path.display()),
+        _ => place.name,
+    };
     let content = match place.reading {
         Reading::NotSet => SourceContent::Absent("not set".to_owned()),
         Reading::Value(value) => SourceContent::Found(value),
         Reading::File { path, named } => read_identity_file(&path, named),
         Reading::Command(command) => SourceContent::Deferred(Arc::new(move |recipient: &str| run(&command, recipient))),
     };
-    IdentitySource { name: place.name, kind: place.kind, content }
+    IdentitySource { name, kind: place.kind, content }
 }
 
 fn read_identity_file(path: &Path, named: bool) -> SourceContent {

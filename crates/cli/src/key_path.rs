@@ -29,8 +29,7 @@ pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Zeroizing<V
         CommandError::new(Exit::Path, format!("there is nothing at `{path}`")).hint("keys are spelled as in the file")
     })?;
     Ok(match (node.kind(), format) {
-        (Kind::Mapping, _) => bulla_doc::write(&[Tree::copy_of(node)], format, None),
-        (Kind::Sequence, Format::Json) => bulla_doc::write(&[Tree::copy_of(node)], format, None),
+        (Kind::Mapping, _) | (Kind::Sequence, Format::Json) => bulla_doc::write(&[Tree::copy_of(node)], format, None),
         (Kind::Sequence, Format::Yaml) => yaml_list(node),
         (Kind::Scalar | Kind::Comment, _) => match node.value() {
             Value::String(text) => Zeroizing::new(text.into_owned()),
@@ -105,7 +104,7 @@ mod tests {
             let path: KeyPath = path.parse().unwrap();
             let part = format!(
                 "part:\n{}",
-                String::from_utf8(extract(&whole, &path).unwrap().to_vec()).unwrap().replace("\n", "\n ")
+                String::from_utf8(extract(&whole, &path).unwrap().to_vec()).unwrap().replace('\n', "\n ")
             );
             let part = part.replacen("part:\n", "part:\n ", 1);
             let part = Document::parse(part.as_bytes(), Format::Yaml).unwrap();

@@ -3,7 +3,7 @@
 //! Read as `kubectl` reads them: a date is text, and an unquoted `yes` or `on` is a boolean, so it is refused where text belongs instead of
 //! being guessed. Lists (`kind: List`) are taken apart. Invariant: values may hold plaintext, and wipe themselves.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use bulla_doc::{Document, Format, Item, Kind, Node, Scalar, Tree};
 use serde::de::IgnoredAny;
@@ -39,6 +39,12 @@ impl Deref for SecretValue {
 
     fn deref(&self) -> &Value {
         &self.0
+    }
+}
+
+impl DerefMut for SecretValue {
+    fn deref_mut(&mut self) -> &mut Value {
+        &mut self.0
     }
 }
 
@@ -107,7 +113,7 @@ fn parts(bytes: &[u8], format: Format) -> Result<Vec<(&[u8], usize)>, String> {
         object.map_err(|error| error.to_string())?;
         let end = stream.byte_offset();
         parts.push((&bytes[start..end], lines));
-        lines += bytes[start..end].iter().filter(|byte| **byte == b'\n').count();
+        lines += bytes[start..end].split(|byte| *byte == b'\n').count() - 1;
         start = end;
     }
     Ok(parts)
@@ -153,11 +159,15 @@ fn scalar_of(node: Node<'_>) -> Option<Value> {
     })
 }
 
-/// Writes objects one after the other: YAML with `---` between them, JSON indented by two blanks.
+/// Writes objects one after the other: YAML with `---` between them and sorted keys, JSON indented by two blanks in the order of fields;
+/// so do `kubectl` and `kubeseal`.
 pub(crate) fn write(objects: &[SecretValue], format: Format) -> Zeroizing<Vec<u8>> {
     let trees: Vec<Tree> = objects.iter().map(|object| tree_of(object)).collect();
     match format {
-        Format::Yaml => bulla_doc::write(&trees, format, Some(2)),
+        Format::Yaml => {
+            let sorted: Vec<Tree> = trees.into_iter().map(sort).collect();
+            bulla_doc::write(&sorted, format, Some(2))
+        }
         Format::Json => {
             let texts: Vec<_> =
                 trees.iter().map(|tree| bulla_doc::write(std::slice::from_ref(tree), format, Some(2))).collect();
@@ -181,6 +191,24 @@ fn tree_of(value: &Value) -> Tree {
         Value::String(text) => Tree::string(text),
         Value::Array(items) => Tree::Sequence(items.iter().map(|item| Item::Element(tree_of(item))).collect()),
         Value::Object(entries) => Tree::mapping(entries.iter().map(|(key, value)| (key.clone(), tree_of(value)))),
+    }
+}
+
+fn sort(tree: Tree) -> Tree {
+    match tree {
+        Tree::Mapping(items) => {
+            let sorted = items.into_iter().map(|item| match item {
+                Item::Entry { key, value } => Item::Entry { key, value: sort(value) },
+                item => item,
+            });
+            let mut sorted: Vec<Item> = sorted.collect();
+            sorted.sort_by(|a, b| match (a, b) {
+                (Item::Entry { key: a, .. }, Item::Entry { key: b, .. }) => a.cmp(b),
+                _ => std::cmp::Ordering::Equal,
+            });
+            Tree::Mapping(sorted)
+        }
+        tree => tree,
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) fn gather(paths: &[PathBuf]) -> Result<KeyRing, CommandError> {
             Some(_) => keys_of_pem(&source.bytes, path).in_file(path)?,
             None => keys_of_manifests(&source, path)?,
         };
-        keys.into_iter().for_each(|key| ring.insert(key));
+        for key in keys {
+            ring.insert(key);
+        }
     }
     Ok(ring)
 }

@@ -54,7 +54,7 @@ fn answer(mut stream: TcpStream, name: &str, port: &str, certificate: &str, aske
             break;
         }
         if request.is_empty() {
-            request = line.trim_end().to_owned();
+            line.trim_end().clone_into(&mut request);
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();

@@ -127,6 +127,7 @@ fn settle(text: &str, place: &Place) -> String {
     let mut settled = String::new();
     let mut in_armor = false;
     for line in text.lines() {
+        let line = &armor_on_one_line(line);
         if line.contains("-----END ") {
             in_armor = false;
         }
@@ -138,6 +139,14 @@ fn settle(text: &str, place: &Place) -> String {
         }
     }
     settled
+}
+
+/// An armored text in a JSON string, without what is in it.
+fn armor_on_one_line(line: &str) -> String {
+    match (line.find("FILE-----\\n"), line.find("\\n-----END ")) {
+        (Some(begin), Some(end)) if begin < end => format!("{}…{}", &line[..begin + 11], &line[end..]),
+        _ => line.to_owned(),
+    }
 }
 
 fn settle_line(line: &str) -> String {

@@ -198,10 +198,7 @@ impl ControllerArgs {
         Options {
             kubeconfig: self.kubeconfig,
             namespace: self.namespace,
-            namespaces: match self.namespaces.is_empty() {
-                true => Namespaces::All,
-                false => Namespaces::Only(self.namespaces),
-            },
+            namespaces: if self.namespaces.is_empty() { Namespaces::All } else { Namespaces::Only(self.namespaces) },
             label_selector: self.label_selector,
             keys: KeyOptions {
                 prefix: keys.key_prefix,

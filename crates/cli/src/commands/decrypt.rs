@@ -161,7 +161,7 @@ impl OpeningArgs {
 
 pub(crate) fn decrypt(cx: &Context, args: &DecryptArgs) -> Result<(), Failure> {
     let extract = args.extract.as_deref().map(str::parse::<KeyPath>).transpose().map_err(CommandError::from)?;
-    let files = select(&args.files, &args.walk, cx)?;
+    let files = select(&args.files, args.walk, cx)?;
     args.to.check(&files)?;
     let identities = args.opening.identity.gather(cx)?;
     batch::run(cx, &files, "decrypted", |selected, notes| {

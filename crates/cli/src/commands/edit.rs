@@ -17,7 +17,7 @@ use crate::files::{FormatName, Readers, Source, create_new, format_of, read_file
 use crate::recipients::RecipeArgs;
 use crate::terminal::Terminal;
 use crate::wait::block_on;
-use editor::Editor;
+use editor::{Editor, Workplace};
 
 /// Open an encrypted file in an editor, and encrypt it again afterwards
 ///
@@ -61,7 +61,7 @@ fn edit_existing(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), C
     let opened = args.opening.open(&file, &identities, &source, &mut notes).in_file(&args.file)?;
     notes.tell(cx);
 
-    let workplace = editor.workplace(cx, &args.file)?;
+    let workplace = Workplace::new(cx, &args.file)?;
     workplace.write(&opened.to_plain())?;
     let encrypted = edit_until_good(cx, editor, &workplace, |text| update(cx, &opened, text, &args.file))?;
     match replace(&args.file, &source.bytes, &encrypted) {
@@ -94,7 +94,7 @@ fn edit_new(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), Comman
         Format::Yaml => "example_key: example value\n",
         Format::Json => "{\n\t\"example_key\": \"example value\"\n}\n",
     };
-    let workplace = editor.workplace(cx, &args.file)?;
+    let workplace = Workplace::new(cx, &args.file)?;
     workplace.write(example.as_bytes())?;
     let encrypted = edit_until_good(cx, editor, &workplace, |text| {
         if text == example.as_bytes() {
@@ -111,7 +111,7 @@ fn edit_new(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), Comman
 fn edit_until_good(
     cx: &Context,
     editor: &Editor,
-    workplace: &editor::Workplace,
+    workplace: &Workplace,
     encrypt: impl Fn(&[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, CommandError>,
 ) -> Result<Zeroizing<Vec<u8>>, CommandError> {
     loop {
@@ -140,7 +140,7 @@ fn keep(cx: &Context, path: &Path, encrypted: &[u8], error: CommandError) -> Com
     let seconds = cx.now().as_second();
     let beside = path.with_file_name(format!("{stem}.edited-{seconds}{suffix}"));
     match create_new(&beside, encrypted, Readers::Everybody) {
-        Ok(()) => error.hint(format!("your version is in `{}`, encrypted: merge the two", beside.display())),
-        Err(_) => error.hint("your version could not be kept, either"),
+        Ok(()) => error.hint_instead(format!("your version is in `{}`, encrypted: merge the two", beside.display())),
+        Err(_) => error.hint_instead("your version could not be kept, either"),
     }
 }

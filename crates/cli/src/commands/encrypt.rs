@@ -44,7 +44,7 @@ pub(crate) struct EncryptArgs {
 
 pub(crate) fn encrypt(cx: &Context, args: &EncryptArgs) -> Result<(), Failure> {
     let recipients = args.recipe.check()?;
-    let files = select(&args.files, &args.walk, cx)?;
+    let files = select(&args.files, args.walk, cx)?;
     args.to.check(&files)?;
     batch::run(cx, &files, "encrypted", |selected, notes| {
         encrypt_one(cx, args, selected, &recipients, notes).map_err(|error| error.at(&selected.origin))

@@ -1,16 +1,20 @@
 //! `bulla seal`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bulla_doc::Format;
+use bulla_crypto::encoding;
+use bulla_doc::{Document, Format};
 use bulla_sealed::{Certificate, Scope, SealOptions};
+use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::cluster::CertificateArgs;
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
 use crate::files::{
-    FormatName, Readers, Selected, Source, WalkArgs, create, format_of, format_of_name, read_selected, select,
+    FormatName, Readers, Selected, Source, WalkArgs, create, format_of, format_of_name, read_file, read_selected,
+    replace, select,
 };
 use crate::manifest::{self, Manifest, SecretValue};
 use crate::value::ValueArgs;
@@ -24,7 +28,8 @@ use crate::value::ValueArgs;
 Examples:
   bulla seal --cert cert.pem secret.yaml > secret.sealed.yaml
   kubectl create secret generic db --from-literal=user=shop --dry-run=client -o yaml | bulla seal -n shop -
-  bulla seal --cert cert.pem --merge-into secret.sealed.yaml changed.yaml   only what changed is sealed anew
+  bulla seal --cert cert.pem --merge-into secret.sealed.yaml more.yaml      only the values that are given are sealed anew
+  printf %s \"$token\" | bulla seal --merge-into api.sealed.yaml --item token
   printf %s \"$token\" | bulla seal --raw -n shop --name api               one value, for spec.encryptedData")]
 pub(crate) struct SealArgs {
     /// Files with Secrets, directories, or `-` for standard input
@@ -57,8 +62,12 @@ pub(crate) struct SealArgs {
     value: ValueArgs,
 
     /// Add the items to this SealedSecret, in place: the rest of the file stays as it is, and so do items that are not given
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "format", "name"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "format", "namespace", "allow_empty_data"])]
     merge_into: Option<PathBuf>,
+
+    /// Seal one value as the item of this name, for --merge-into
+    #[arg(long, value_name = "KEY", requires = "merge_into", conflicts_with = "files")]
+    item: Option<String>,
 
     /// Write to this file and not to standard output
     #[arg(short, long, value_name = "FILE")]
@@ -83,7 +92,10 @@ pub(crate) fn seal(cx: &Context, args: &SealArgs) -> Result<(), CommandError> {
     if args.raw {
         return seal_value(cx, args);
     }
-    let inputs = select(&args.files, &args.walk, cx)?;
+    if let Some(path) = &args.merge_into {
+        return merge_into(cx, args, path);
+    }
+    let inputs = select(&args.files, args.walk, cx)?;
     let certificate = args.certificate.get_valid(cx)?;
     let mut format = args.format.map(Format::from).or_else(|| format_of_name(args.output.as_deref()?));
     let mut sealed = Vec::new();
@@ -143,6 +155,55 @@ fn seal_one(
     }
     // Maps with string keys, strings, numbers and booleans: nothing in a SealedSecret fails to serialise.
     Ok(SecretValue::new(serde_json::to_value(&sealed).expect("a SealedSecret is JSON")))
+}
+
+/// `--merge-into`: the values of Secrets, or the one of `--item`, into a SealedSecret's file.
+fn merge_into(cx: &Context, args: &SealArgs, path: &Path) -> Result<(), CommandError> {
+    let file = read_file(path)?;
+    let format = format_of(&file, None, None)?;
+    let mut given: Vec<(String, SecretValue)> = Vec::new();
+    let certificate;
+    if let Some(item) = &args.item {
+        certificate = args.certificate.get_valid(cx)?;
+        let value = args.value.read(&format!("Value of `{item}`"), cx)?;
+        let data = json!({ item: encoding::encode(value.expose_secret()) });
+        given.push((
+            format!("`{item}`"),
+            SecretValue::new(json!({ "apiVersion": "v1", "kind": "Secret", "data": data })),
+        ));
+    } else {
+        let inputs = select(&args.files, args.walk, cx)?;
+        certificate = args.certificate.get_valid(cx)?;
+        for selected in inputs {
+            let source = read_selected(&selected)?;
+            for manifest in secrets_of(&source, format_of(&source, None, None)?, &selected)? {
+                given.push((format!("{}: {}", source.origin, manifest.place), manifest.object));
+            }
+        }
+    }
+    if given.is_empty() {
+        return Err(CommandError::new(Exit::Input, "no Secret found"));
+    }
+    let mut bytes = Zeroizing::new(file.bytes.to_vec());
+    let (mut replaced, mut added) = (Vec::new(), Vec::new());
+    for (place, mut secret) in given {
+        if let Some(name) = &args.name {
+            secret["metadata"]["name"] = json!(name);
+        }
+        let document = Document::parse(&bytes, format).in_file(path)?;
+        let merged = bulla_sealed::merge(&document, &secret, certificate.public_key(), args.scope, &mut cx.rng()?)
+            .map_err(|error| CommandError::from(error).at(&place).at(path.display()))?;
+        bytes = merged.bytes;
+        replaced.extend(merged.replaced);
+        added.extend(merged.added);
+    }
+    replace(path, &file.bytes, &bytes)?;
+    for (what, items) in [("replaced", replaced), ("added", added)] {
+        if !items.is_empty() {
+            cx.status(format_args!("{}: {what} {}", path.display(), items.join(", ")));
+        }
+    }
+    Ok(())
 }
 
 /// `--raw`: one value, for one place.

@@ -51,7 +51,7 @@ pub(crate) fn unseal(cx: &Context, args: &UnsealArgs) -> Result<(), CommandError
     let ring = sealing_keys::gather(&args.private_key)?;
     let mut secrets = Vec::new();
     let mut format = args.format.map(Format::from).or_else(|| format_of_name(args.output.as_deref()?));
-    for selected in select(&args.files, &args.walk, cx)? {
+    for selected in select(&args.files, args.walk, cx)? {
         let source = read_selected(&selected)?;
         let input = format_of(&source, None, None)?;
         let opened = open(&source, input, &selected, &ring)?;
@@ -81,7 +81,14 @@ fn open(
             continue;
         }
         let place = format!("{}: {}", source.origin, manifest.place);
-        let sealed = SealedSecret::from_json(&manifest.object).map_err(|error| CommandError::from(error).at(&place))?;
+        let sealed = SealedSecret::from_json(&manifest.object).map_err(|error| {
+            let failed = CommandError::from(error).at(&place);
+            if manifest.object["kind"] == "Secret" {
+                failed.hint("it is not sealed, so there is nothing to open")
+            } else {
+                failed
+            }
+        })?;
         let unsealed = bulla_sealed::unseal(&sealed, ring, &UnsealOptions::default())
             .map_err(|error| CommandError::from_unseal(error, &sealed).at(&place))?;
         let mut secret = unsealed.secret;

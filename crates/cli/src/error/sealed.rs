@@ -3,7 +3,7 @@
 use bulla_api::{DecodeError, SealedSecret};
 use bulla_controller::RunError;
 use bulla_crypto::KeyError;
-use bulla_sealed::{CertificateError, ItemError, KeySecretError, SealError, UnsealError};
+use bulla_sealed::{CertificateError, ItemError, KeySecretError, MergeError, SealError, UnsealError};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -33,13 +33,7 @@ impl From<KeySecretError> for CommandError {
 
 impl From<DecodeError> for CommandError {
     fn from(error: DecodeError) -> Self {
-        let hint = match &error {
-            DecodeError::Kind { found: Some(found), .. } if found == "Secret" => {
-                Some("it is not sealed, so there is nothing to open")
-            }
-            _ => None,
-        };
-        hint.into_iter().fold(Self::new(Exit::Input, error), Self::hint)
+        Self::new(Exit::Input, error)
     }
 }
 
@@ -56,6 +50,20 @@ impl From<SealError> for CommandError {
             SealError::Type { .. } => Some("numbers, dates and words such as `yes` must be quoted to be text"),
             SealError::NamespaceMismatch { .. } => {
                 Some("the values would open in that namespace only; change one of the two")
+            }
+            _ => None,
+        };
+        hint.into_iter().fold(Self::new(Exit::Input, error), Self::hint)
+    }
+}
+
+impl From<MergeError> for CommandError {
+    fn from(error: MergeError) -> Self {
+        let hint = match error {
+            MergeError::Secret(error) => return error.into(),
+            MergeError::NoSealedSecret(_) | MergeError::Ambiguous(_) => Some("`--name` says which one is meant"),
+            MergeError::Mismatch { .. } => {
+                Some("values of different places or scopes in one SealedSecret could not be opened together")
             }
             _ => None,
         };

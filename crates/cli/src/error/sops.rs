@@ -81,9 +81,9 @@ impl From<DecryptError> for CommandError {
 fn of_value(fault: &ValueFault) -> &'static str {
     match fault {
         ValueFault::Plain(_) | ValueFault::Cipher(ValueError::NotEncrypted) => {
-            "it was written there in plain text: set it with `bulla set` or `bulla edit`, which encrypt it"
+            "it was written there in plain text: restore its line from Git, then set it with `bulla set`, which encrypts it"
         }
-        _ => "restore it from Git, or set it anew with `bulla set --ignore-mac`",
+        _ => "restore its line from Git; `git log -p` shows when it changed",
     }
 }
 
@@ -122,8 +122,10 @@ impl From<EditError> for CommandError {
             EditError::Seal(error) => return error.into(),
             EditError::Empty => (Exit::Input, None),
             EditError::Metadata(_) => (Exit::Input, Some("give the entry another name")),
+            // Its cause speaks of what was decrypted, and here it is what was given.
             EditError::Type { .. } => {
-                (Exit::Input, Some("`--json` sets a value of another type: \"text\", 1, true, null, {…}"))
+                return Self::new(Exit::Input, error.to_string())
+                    .hint("`--json` sets a value of another type: \"text\", 1, true, null, {…}");
             }
             _ => (Exit::Path, None),
         };

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn everything_is_read_whatever_was_expected() {
-        for length in [0, 1, 8191, 8192, 8193, 100_000] {
+        for length in [0, 1, 8191, 8192, 8193, 100_000_usize] {
             let content: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
             for expected in [0, 1, length as u64, 200_000] {
                 assert_eq!(*read_all(&content[..], expected).unwrap(), content, "{length} bytes, {expected} expected");

@@ -37,7 +37,7 @@ pub(crate) struct Selected {
 ///
 /// # Errors
 /// [`Exit::NoFile`] if nothing is named and standard input is a terminal, or a path does not exist.
-pub(crate) fn select(paths: &[PathBuf], walk: &WalkArgs, cx: &Context) -> Result<Vec<Selected>, CommandError> {
+pub(crate) fn select(paths: &[PathBuf], walk: WalkArgs, cx: &Context) -> Result<Vec<Selected>, CommandError> {
     if paths.is_empty() {
         if cx.stdin_is_terminal() {
             return Err(CommandError::new(Exit::NoFile, "no file was named, and standard input is a terminal")
@@ -60,7 +60,7 @@ pub(crate) fn select(paths: &[PathBuf], walk: &WalkArgs, cx: &Context) -> Result
     Ok(selected)
 }
 
-fn search(directory: &Path, walk: &WalkArgs) -> Result<Vec<Selected>, CommandError> {
+fn search(directory: &Path, walk: WalkArgs) -> Result<Vec<Selected>, CommandError> {
     let mut builder = WalkBuilder::new(directory);
     builder
         .hidden(!walk.hidden)
@@ -115,7 +115,7 @@ mod tests {
 
     fn found(directory: &Path, hidden: bool, no_ignore: bool) -> Vec<String> {
         let cx = Context::new(true);
-        select(&[directory.to_path_buf()], &WalkArgs { hidden, no_ignore }, &cx)
+        select(&[directory.to_path_buf()], WalkArgs { hidden, no_ignore }, &cx)
             .unwrap()
             .iter()
             .map(|file| file.origin.path().unwrap().strip_prefix(directory).unwrap().display().to_string())
@@ -136,7 +136,7 @@ mod tests {
         let tree = tree();
         let (notes, ignored) = (tree.path().join("notes.txt"), tree.path().join("ignored.yaml"));
         let paths = [notes.clone(), ignored.clone(), notes.clone(), PathBuf::from("-")];
-        let selected = select(&paths, &WalkArgs { hidden: false, no_ignore: false }, &Context::new(true)).unwrap();
+        let selected = select(&paths, WalkArgs { hidden: false, no_ignore: false }, &Context::new(true)).unwrap();
         let origins: Vec<Origin> = selected.into_iter().map(|file| file.origin).collect();
         assert_eq!(origins, [Origin::File(notes), Origin::File(ignored), Origin::Stdin]);
     }

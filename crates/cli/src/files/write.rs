@@ -192,7 +192,7 @@ fn lock(target: &Path) -> Result<(File, fs::Metadata), WriteError> {
 
 /// Owner, mode and access control lists of `old` for `new`. Without them a group might come to read what it could not.
 fn imitate(old: &File, metadata: &fs::Metadata, new: &File) -> Result<(), WriteError> {
-    let draft = new.metadata().map_err(|error| WriteError::Owner(error))?;
+    let draft = new.metadata().map_err(WriteError::Owner)?;
     if (metadata.uid(), metadata.gid()) != (draft.uid(), draft.gid()) {
         rustix::fs::fchown(new, Some(Uid::from_raw(metadata.uid())), Some(Gid::from_raw(metadata.gid())))
             .map_err(|error| WriteError::Owner(error.into()))?;

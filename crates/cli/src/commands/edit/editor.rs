@@ -54,19 +54,6 @@ impl Editor {
         Err(CommandError::new(Exit::Editor, format!("the editor `{}` failed: {status}", self.program))
             .hint("the file is as it was"))
     }
-
-    /// A place for the plaintext of the file at `path`; the editor sees its name.
-    ///
-    /// # Errors
-    /// [`Exit::Output`].
-    pub(super) fn workplace(&self, cx: &Context, path: &Path) -> Result<Workplace, CommandError> {
-        let parent = in_memory(cx).unwrap_or_else(std::env::temp_dir);
-        let failed = |error: io::Error| CommandError::new(Exit::Output, error).at(parent.display());
-        let directory = cleanup::guard(&fresh_name(&parent)).map_err(failed)?;
-        DirBuilder::new().mode(0o700).create(directory.path()).map_err(failed)?;
-        let file = directory.path().join(path.file_name().unwrap_or_default());
-        Ok(Workplace { file, _directory: directory })
-    }
 }
 
 /// A directory whose files are kept in memory, if the system has one that we may write to.
@@ -85,6 +72,19 @@ pub(super) struct Workplace {
 }
 
 impl Workplace {
+    /// A place for the plaintext of the file at `path`; the editor sees its name.
+    ///
+    /// # Errors
+    /// [`Exit::Output`].
+    pub(super) fn new(cx: &Context, path: &Path) -> Result<Self, CommandError> {
+        let parent = in_memory(cx).unwrap_or_else(std::env::temp_dir);
+        let failed = |error: io::Error| CommandError::new(Exit::Output, error).at(parent.display());
+        let directory = cleanup::guard(&fresh_name(&parent)).map_err(failed)?;
+        DirBuilder::new().mode(0o700).create(directory.path()).map_err(failed)?;
+        let file = directory.path().join(path.file_name().unwrap_or_default());
+        Ok(Self { file, _directory: directory })
+    }
+
     pub(super) fn write(&self, text: &[u8]) -> Result<(), CommandError> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.file);
         file.and_then(|mut file| file.write_all(text))
