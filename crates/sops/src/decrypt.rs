@@ -1,0 +1,374 @@
+//! Decrypting a file: every value under its path, then the MAC over all of them, and only then anything at all.
+//!
+//! ```text
+//! bytes ─ EncryptedFile ─ data_key ─ open ─ Opened ─ to_plain ─ bytes without `sops`, each value in its place
+//! ```
+//! Comments are not part of the MAC: SOPS never hashes them when it encrypts, and its 3.13.2, which did when it decrypted, could not
+//! read its own files. A comment that does not decrypt stays as it is, as older versions left them plain; a value that does not is an
+//! error. Source: sops 3.13.3 `sops.go` (`Decrypt`), `cmd/sops/common/common.go` (`DecryptTree`).
+
+use bulla_crypto::{DataKey, EncryptedValue, Mac, SecretBytes, ValueCipher, ValueError, ValueKind};
+use bulla_doc::{Edits, Format, ParseError, Scalar, Tree, Value};
+use zeroize::Zeroizing;
+
+use crate::chunks::{CHUNK, in_chunks};
+use crate::file::EncryptedFile;
+use crate::keyring::{DataKeyError, KeyRing};
+use crate::metadata::{METADATA_KEY, MetadataError};
+use crate::path::Place;
+use crate::spelling;
+use crate::subtree::tree_of;
+use crate::value::{self, MismatchedType, Scratch, UnsupportedValue};
+use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS};
+
+/// Why a file could not be read as an encrypted one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It is no document of its format.
+    #[error("cannot read the document")]
+    Parse(#[from] ParseError),
+    /// It is not encrypted, or its metadata is broken.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
+/// Why an encrypted document could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecryptError {
+    /// It is not an encrypted document.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The data key could not be had.
+    #[error(transparent)]
+    DataKey(#[from] DataKeyError),
+    /// A value did not open: it was edited, or moved here from another path.
+    #[error("cannot decrypt the value at {place}")]
+    Value {
+        /// Where it is.
+        place: Place,
+        /// What is wrong with it.
+        source: ValueFault,
+    },
+    /// A value that no encrypted file can hold.
+    #[error("the value at {place} is {reason}")]
+    Unsupported {
+        /// Where it is.
+        place: Place,
+        /// What it is.
+        reason: UnsupportedValue,
+    },
+    /// The file has no MAC, so nothing tells whether it was changed.
+    #[error(
+        "the file has no MAC: its `sops` entry lacks `mac`, so nothing tells whether the values are those that were encrypted"
+    )]
+    MissingMac,
+    /// The MAC did not open.
+    #[error(
+        "cannot decrypt the MAC: `mac` or `lastmodified` of the `sops` entry was changed, or they are from different versions of the file"
+    )]
+    Mac {
+        /// What is wrong with it.
+        source: ValueError,
+    },
+    /// The data key is right, yet a value was added, removed, moved or changed after encryption.
+    #[error(
+        "MAC mismatch: the document was changed after it was encrypted; a plain value was edited, or values were added, removed or \
+         put in another order, by hand or by a merge"
+    )]
+    MacMismatch,
+    /// The document is too deep to be worked on.
+    #[error(transparent)]
+    TooDeep(#[from] PathsTooLong),
+}
+
+impl From<MetadataError> for DecryptError {
+    fn from(error: MetadataError) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+/// What is wrong with an encrypted value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueFault {
+    /// It is a number, boolean or date: nobody encrypted it.
+    #[error("it is a plain `{0}`, and the file's rule says that it is encrypted")]
+    Plain(ValueKind),
+    /// The text is not an encrypted one, or does not open.
+    #[error(transparent)]
+    Cipher(#[from] ValueError),
+    /// What was encrypted is not of the type that stands beside it.
+    #[error(transparent)]
+    Type(#[from] MismatchedType),
+    /// A comment stands in the place of a value.
+    #[error("a comment was moved into the place of a value, or the type beside the value was changed")]
+    Comment,
+}
+
+/// Decrypts a file: reads it, unwraps its data key, opens it, and gives the document as it was before it was encrypted.
+///
+/// # Errors
+/// [`DecryptError`]
+pub async fn decrypt(bytes: &[u8], format: Format, ring: &dyn KeyRing) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let file = EncryptedFile::read(bytes, format)?;
+    let key = file.data_key(ring).await?;
+    Ok(file.open(&key)?.to_plain())
+}
+
+/// A file whose values are decrypted. They are wiped when it is dropped.
+pub struct Opened<'e> {
+    pub(crate) file: &'e EncryptedFile,
+    pub(crate) plan: Plan<'e>,
+    pub(crate) cipher: ValueCipher,
+    chunks: Vec<Chunk>,
+}
+
+impl std::fmt::Debug for Opened<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("leaves", &self.plan.leaves.len()).finish_non_exhaustive()
+    }
+}
+
+/// What became of [`CHUNK`] leaves.
+#[derive(Default)]
+struct Chunk {
+    /// Their texts, one behind the other.
+    texts: Zeroizing<Vec<u8>>,
+    outcomes: Vec<Outcome>,
+}
+
+/// What became of a leaf. Ranges are those of its chunk's texts.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// It is as it stands there.
+    Plain,
+    /// It looks like an encrypted comment, and does not open.
+    Unreadable,
+    Opened {
+        kind: ValueKind,
+        text: (u32, u32),
+        spelling: Option<(u32, u32)>,
+    },
+}
+
+impl<'e> Opened<'e> {
+    /// Decrypts everything. The inner result is that of the MAC.
+    pub(crate) fn decrypt(
+        file: &'e EncryptedFile,
+        key: &DataKey,
+    ) -> Result<(Self, Result<(), DecryptError>), DecryptError> {
+        let document = file.document();
+        let plan = Plan::new(document, &file.metadata().selector, TYPED_COMMENT_ITEMS)?;
+        let cipher = ValueCipher::new(key);
+        let opener = Opener { plan: &plan, cipher: &cipher, format: document.format() };
+        let chunks = in_chunks(&plan.leaves, |_, leaves| opener.open_all(leaves));
+        let chunks = chunks.into_iter().collect::<Result<Vec<_>, _>>();
+        let chunks =
+            chunks.map_err(|(leaf, source)| DecryptError::Value { place: Place::of(leaf.node, document), source })?;
+        let opened = Self { file, plan, cipher, chunks };
+        let outcome = opened.check_mac()?;
+        Ok((opened, outcome))
+    }
+
+    /// The document without metadata, every value in its place as it was before it was encrypted.
+    pub fn to_plain(&self) -> Zeroizing<Vec<u8>> {
+        let mut edits = Edits::new(self.file.document());
+        self.restore(&mut edits, false);
+        bulla_doc::without_metadata(&mut edits, METADATA_KEY);
+        edits.apply()
+    }
+
+    /// Comments that look encrypted and do not open: moved here from another place, or damaged. They stay as they are.
+    pub fn unreadable_comments(&self) -> Vec<Place> {
+        let leaves = self.plan.leaves.iter().enumerate();
+        let unreadable = leaves.filter(|(number, _)| matches!(self.outcome(*number), Outcome::Unreadable));
+        unreadable.map(|(_, leaf)| Place::of(leaf.node, self.file.document())).collect()
+    }
+
+    /// Puts every value back in its place. With `keep_items`, comments that are items of lists stay encrypted items.
+    pub(crate) fn restore(&self, edits: &mut Edits<'e>, keep_items: bool) {
+        for (number, leaf) in self.plan.leaves.iter().enumerate() {
+            let Outcome::Opened { spelling, .. } = self.outcome(number) else { continue };
+            if leaf.node.is_expanded() || leaf.node.is_alias() {
+                continue;
+            }
+            match leaf.role {
+                Role::Comment => {
+                    edits.set_comment(leaf.node, std::str::from_utf8(self.text(number)).unwrap_or_default());
+                }
+                Role::CommentItem if keep_items => {}
+                Role::CommentItem => {
+                    let text = std::str::from_utf8(self.text(number)).unwrap_or_default();
+                    // It fails in an alias only, and what lies there was passed over.
+                    let _ = edits.set_item_comment(leaf.node, text);
+                }
+                Role::Value => match spelling {
+                    Some(range) => edits.set_spelling(leaf.node, self.spelling(number, range)),
+                    None => edits.restore_value(leaf.node, &self.value(number)),
+                },
+            }
+        }
+        for alias in &self.plan.aliases {
+            if self.plan.is_alias_different(alias) {
+                edits.set_tree(alias.node, &self.tree_of(alias.node));
+            }
+        }
+    }
+
+    fn tree_of(&self, node: bulla_doc::Node<'e>) -> Tree {
+        tree_of(node, &self.plan, &mut |number| Some(Tree::Scalar(Scalar::from(&self.value(number)))))
+    }
+
+    fn outcome(&self, number: usize) -> Outcome {
+        self.chunks[number / CHUNK].outcomes[number % CHUNK]
+    }
+
+    /// The value of a leaf, decrypted where it was encrypted.
+    pub(crate) fn value(&self, number: usize) -> Value<'_> {
+        match self.outcome(number) {
+            // That it reads was seen when it was opened.
+            Outcome::Opened { kind, .. } => value::read(kind, self.text(number)).unwrap_or(Value::Null),
+            Outcome::Plain | Outcome::Unreadable => self.plan.leaves[number].node.value(),
+        }
+    }
+
+    /// The type and decrypted text of a leaf that was encrypted.
+    pub(crate) fn opened(&self, number: usize) -> Option<(ValueKind, &[u8])> {
+        match self.outcome(number) {
+            Outcome::Opened { kind, .. } => Some((kind, self.text(number))),
+            Outcome::Plain | Outcome::Unreadable => None,
+        }
+    }
+
+    fn text(&self, number: usize) -> &[u8] {
+        match self.outcome(number) {
+            Outcome::Opened { text: (start, end), .. } => {
+                &self.chunks[number / CHUNK].texts[start as usize..end as usize]
+            }
+            Outcome::Plain | Outcome::Unreadable => &[],
+        }
+    }
+
+    fn spelling(&self, number: usize, (start, end): (u32, u32)) -> &str {
+        std::str::from_utf8(&self.chunks[number / CHUNK].texts[start as usize..end as usize]).unwrap_or_default()
+    }
+
+    /// Computes the MAC and compares it with the file's. The outer error is that it cannot be computed.
+    fn check_mac(&self) -> Result<Result<(), DecryptError>, DecryptError> {
+        let metadata = self.file.metadata();
+        let mut mac = if metadata.mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
+        let mut scratch = Scratch::default();
+        for (number, leaf) in self.plan.leaves.iter().enumerate() {
+            if leaf.role != Role::Value || (metadata.mac_only_encrypted && !leaf.encrypted) {
+                continue;
+            }
+            let value = self.value(number);
+            let text = value::text(&value, &mut scratch).map_err(|reason| {
+                let place = Place::of(leaf.node, self.file.document());
+                DecryptError::Unsupported { place, reason }
+            })?;
+            mac.update(text);
+        }
+        Ok(self.compare_mac(mac))
+    }
+
+    fn compare_mac(&self, mac: Mac) -> Result<(), DecryptError> {
+        let metadata = self.file.metadata();
+        let stored = metadata.mac.as_deref().ok_or(DecryptError::MissingMac)?;
+        let date = metadata.last_modified.additional_data();
+        let stored = EncryptedValue::try_from(stored).and_then(|stored| self.cipher.decrypt(&stored, date.as_bytes()));
+        let (stored, _) = stored.map_err(|source| DecryptError::Mac { source })?;
+        if mac.finish().matches(stored.expose_secret()) { Ok(()) } else { Err(DecryptError::MacMismatch) }
+    }
+}
+
+/// Opens leaves, chunk by chunk.
+struct Opener<'a, 'e> {
+    plan: &'a Plan<'e>,
+    cipher: &'a ValueCipher,
+    format: Format,
+}
+
+impl<'e> Opener<'_, 'e> {
+    fn open_all(&self, leaves: &[Leaf<'e>]) -> Result<Chunk, (Leaf<'e>, ValueFault)> {
+        let mut chunk = Chunk::default();
+        let (mut path, mut plaintext) = (Vec::new(), SecretBytes::default());
+        for leaf in leaves {
+            let outcome = if leaf.encrypted {
+                self.plan.path_of(leaf, &mut path);
+                self.open_one(leaf, &path, &mut plaintext, &mut chunk.texts).map_err(|fault| (*leaf, fault))?
+            } else {
+                Outcome::Plain
+            };
+            chunk.outcomes.push(outcome);
+        }
+        Ok(chunk)
+    }
+
+    fn open_one(
+        &self,
+        leaf: &Leaf<'e>,
+        path: &[u8],
+        plaintext: &mut SecretBytes,
+        texts: &mut Zeroizing<Vec<u8>>,
+    ) -> Result<Outcome, ValueFault> {
+        if leaf.role == Role::Comment {
+            let Some(value) = EncryptedValue::parse(leaf.node.comment()) else { return Ok(Outcome::Plain) };
+            return Ok(match self.cipher.decrypt_into(&value, path, plaintext) {
+                Ok(_) if is_one_line(plaintext.expose_secret()) => {
+                    let text = append(texts, plaintext.expose_secret());
+                    Outcome::Opened { kind: ValueKind::Comment, text, spelling: None }
+                }
+                _ => Outcome::Unreadable,
+            });
+        }
+        let Some(text) = leaf.text() else {
+            let value = leaf.node.value();
+            return match value {
+                // Bytes that are no text, in base64: nothing that was encrypted looks so.
+                Value::String(_) => Err(ValueError::NotEncrypted.into()),
+                _ => Err(ValueFault::Plain(value::kind(&value).unwrap_or(ValueKind::Str))),
+            };
+        };
+        if leaf.node.as_str() == Some("") {
+            return Ok(Outcome::Plain);
+        }
+        let value = EncryptedValue::try_from(text)?;
+        let kind = self.cipher.decrypt_into(&value, path, plaintext)?;
+        if leaf.role == Role::CommentItem {
+            if !is_one_line(plaintext.expose_secret()) {
+                return Err(ValueFault::Comment);
+            }
+        } else if kind == ValueKind::Comment {
+            return Err(ValueFault::Comment);
+        }
+        let read = value::read(kind, plaintext.expose_secret())?;
+        let spelling = spelling::open(self.cipher, value.rest, path).filter(|spelling| {
+            let spelling = std::str::from_utf8(spelling.expose_secret());
+            spelling.is_ok_and(|spelling| bulla_doc::reads_as(spelling, &read, self.format))
+        });
+        let text = append(texts, plaintext.expose_secret());
+        let spelling = spelling.map(|spelling| append(texts, spelling.expose_secret()));
+        Ok(Outcome::Opened { kind, text, spelling })
+    }
+}
+
+/// Appends `bytes`, and wipes the old room where a larger one is taken.
+fn append(texts: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) -> (u32, u32) {
+    if texts.capacity() - texts.len() < bytes.len() {
+        let mut larger = Vec::with_capacity((2 * texts.len() + bytes.len()).max(CHUNK * 16));
+        larger.extend_from_slice(texts);
+        *texts = Zeroizing::new(larger);
+    }
+    let start = texts.len() as u32;
+    texts.extend_from_slice(bytes);
+    (start, texts.len() as u32)
+}
+
+/// Can this text stand behind a `#`? What cannot was never a comment.
+fn is_one_line(text: &[u8]) -> bool {
+    let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+    std::str::from_utf8(text).is_ok_and(|text| !text.contains(breaks))
+}

@@ -1,0 +1,342 @@
+//! Changing an encrypted file in its place, with the data key that it has: values set, inserted, removed, or a whole text from an
+//! editor. Whatever did not change keeps its bytes; MAC and date are new.
+//!
+//! ```text
+//! Opened ─ values restored, metadata kept ─ change ─┐
+//!                                                   ├─ seal: old ciphertext where value and path are the same ─ bytes
+//! plain text from an editor ─ old metadata appended ─┘
+//! ```
+//! Comments that SOPS left as items of a list stay so under a change, and become comments in an edited text. The `version` stays, as
+//! it does under `sops set`; only the two fields of the metadata that must change do.
+
+use bulla_crypto::ValueKind;
+use bulla_doc::{Document, EditError as RemoveError, Edits, Kind, Node, ParseError, Scalar, Tree};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::before::Before;
+use crate::decrypt::Opened;
+use crate::metadata::{LastModified, METADATA_KEY, has_metadata};
+use crate::path::{Found, KeyPath, PathStep, Place};
+use crate::seal::{Seal, SealError, Summary};
+use crate::value::{self, MismatchedType};
+use crate::walk::{IsCommentItem, NO_COMMENT_ITEMS};
+
+/// A change of one place.
+#[derive(Debug)]
+pub enum Change {
+    /// Sets what is at the path. Keys on the way that do not exist are made, and an index may be that behind the last item.
+    Set {
+        /// Where.
+        path: KeyPath,
+        /// To what.
+        value: NewValue,
+    },
+    /// Adds an entry whose key is new, or an item before the one that has the index now.
+    Insert {
+        /// Where it will be.
+        path: KeyPath,
+        /// What it is.
+        value: Tree,
+    },
+    /// Removes what is at the path.
+    Remove {
+        /// Where.
+        path: KeyPath,
+    },
+}
+
+/// What a value is set to.
+#[derive(Debug)]
+pub enum NewValue {
+    /// A value of its own type, or a container.
+    Tree(Tree),
+    /// A text for a value of the type that is there now, in SOPS' spelling: `42`, `true`, a date. A string where nothing is there.
+    Text(Zeroizing<String>),
+}
+
+/// A file that was edited.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Edited {
+    /// The file.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// What is encrypted now; `None` if nothing changed, and the bytes are those that were there.
+    pub summary: Option<Summary>,
+}
+
+/// Why a file could not be edited.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// There is nothing at the path.
+    #[error("there is nothing at `{path}`")]
+    NotFound {
+        /// The path as far as it does not exist.
+        path: KeyPath,
+    },
+    /// There is something at the path.
+    #[error("there is something at {0} already")]
+    Exists(Place),
+    /// The path goes into something that is not what its next step needs.
+    #[error("{place} is {found}, so nothing can be found {wanted} in it")]
+    NotAContainer {
+        /// Where.
+        place: Place,
+        /// What is there.
+        found: &'static str,
+        /// What the step would need.
+        wanted: &'static str,
+    },
+    /// The index is beyond the place behind the last item.
+    #[error("the list at {place} has {length} items")]
+    OutOfRange {
+        /// Where.
+        place: Place,
+        /// How many items it has.
+        length: usize,
+    },
+    /// The path leads to the metadata, or to the whole document.
+    #[error("`{path}` is not a value of the document")]
+    Reserved {
+        /// The path.
+        path: KeyPath,
+    },
+    /// It lies in what an alias stands for.
+    #[error("{0} lies in an alias: change what the alias stands for, or replace the alias as a whole")]
+    InAlias(Place),
+    /// The text is none of the type that is there.
+    #[error("the value at {place} is of another type than the text")]
+    Type {
+        /// Where.
+        place: Place,
+        /// The type.
+        source: MismatchedType,
+    },
+    /// It cannot be removed from the text.
+    #[error("cannot remove {place}")]
+    Remove {
+        /// Where.
+        place: Place,
+        /// Why.
+        source: RemoveError,
+    },
+    /// The edited text is no document.
+    #[error("cannot read the edited document")]
+    Parse(#[from] ParseError),
+    /// The edited text is empty.
+    #[error("the edited document is empty")]
+    Empty,
+    /// The edited text has an entry `sops` at its top.
+    #[error("the edited document has an entry `sops` at {0}, where the metadata goes")]
+    Metadata(Place),
+    /// The values cannot be encrypted.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+impl Opened<'_> {
+    /// Makes `changes`, one after the other.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub fn change(
+        &self,
+        changes: Vec<Change>,
+        now: jiff::Timestamp,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Edited, EditError> {
+        let mut edits = Edits::new(self.file.document());
+        self.restore(&mut edits, true);
+        let start = edits.apply();
+        let format = self.file.document().format();
+        let mut document = Document::parse(&start, format)?;
+        for change in changes {
+            let bytes = change.apply(&document)?;
+            document = Document::parse(&bytes, format)?;
+        }
+        if *document.to_bytes() == *start {
+            return Ok(self.unchanged());
+        }
+        let before = Before::new(self);
+        self.seal(&document, &before, &|text| before.is_comment_item(text), now, rng)
+    }
+
+    /// Encrypts `plain`, the decrypted document as somebody edited it. What did not change keeps its ciphertext.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub fn update(
+        &self,
+        plain: &[u8],
+        now: jiff::Timestamp,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Edited, EditError> {
+        if *self.to_plain() == *plain {
+            return Ok(self.unchanged());
+        }
+        let document = Document::parse(plain, self.file.document().format())?;
+        if document.branches().len() == 0 {
+            return Err(EditError::Empty);
+        }
+        if has_metadata(&document)
+            && let Some(entry) = document.branches().find_map(|branch| branch.get(METADATA_KEY))
+        {
+            return Err(EditError::Metadata(Place::of(entry, &document)));
+        }
+        let document = bulla_doc::with_metadata_of(&document, self.file.document(), METADATA_KEY)?;
+        self.seal(&document, &Before::new(self), NO_COMMENT_ITEMS, now, rng)
+    }
+
+    fn unchanged(&self) -> Edited {
+        Edited { bytes: self.file.document().to_bytes(), summary: None }
+    }
+
+    fn seal(
+        &self,
+        document: &Document,
+        before: &Before<'_>,
+        is_comment_item: IsCommentItem<'_>,
+        now: jiff::Timestamp,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Edited, EditError> {
+        let metadata = self.file.metadata();
+        let seal = Seal {
+            cipher: &self.cipher,
+            selector: &metadata.selector,
+            mac_only_encrypted: metadata.mac_only_encrypted,
+            last_modified: LastModified::from(now),
+            is_comment_item,
+            before: Some(before),
+        };
+        let (bytes, summary) = seal.apply(document, rng)?;
+        Ok(Edited { bytes, summary: Some(summary) })
+    }
+}
+
+impl Change {
+    /// The document with this change, still plain.
+    fn apply(self, document: &Document) -> Result<Zeroizing<Vec<u8>>, EditError> {
+        let (Self::Set { path, .. } | Self::Insert { path, .. } | Self::Remove { path }) = &self;
+        if !matches!(path.steps.first(), Some(PathStep::Key(key)) if key != METADATA_KEY) {
+            return Err(EditError::Reserved { path: path.clone() });
+        }
+        let mut edits = Edits::new(document);
+        let found = path.find(document);
+        match self {
+            Self::Set { path, value } => match found {
+                Ok(node) => set(&mut edits, document, node, value)?,
+                Err(found) => make(&mut edits, document, &path, found, value.into_tree())?,
+            },
+            Self::Insert { path, value } => match found {
+                Ok(node) => insert(&mut edits, document, node, &value)?,
+                Err(found) if found.steps + 1 < path.steps.len() => return Err(not_found(path, found)),
+                Err(found) => make(&mut edits, document, &path, found, value)?,
+            },
+            Self::Remove { path } => {
+                let node = found.map_err(|found| not_found(path, found))?;
+                edits.remove(node).map_err(|source| EditError::Remove { place: Place::of(node, document), source })?;
+            }
+        }
+        Ok(edits.apply())
+    }
+}
+
+impl NewValue {
+    /// The value where nothing is there yet.
+    fn into_tree(self) -> Tree {
+        match self {
+            Self::Tree(tree) => tree,
+            Self::Text(text) => Tree::string(&text),
+        }
+    }
+}
+
+fn not_found(mut path: KeyPath, found: Found<'_>) -> EditError {
+    path.steps.truncate(found.steps + 1);
+    EditError::NotFound { path }
+}
+
+/// Gives what is there another value.
+fn set<'d>(edits: &mut Edits<'d>, document: &'d Document, node: Node<'d>, value: NewValue) -> Result<(), EditError> {
+    if node.is_expanded() {
+        return Err(EditError::InAlias(Place::of(node, document)));
+    }
+    let tree = match value {
+        NewValue::Tree(tree) => tree,
+        NewValue::Text(text) => {
+            let kind = value::kind(&node.value()).unwrap_or(ValueKind::Str);
+            let value = value::read(kind, text.as_bytes());
+            let value = value.map_err(|source| EditError::Type { place: Place::of(node, document), source })?;
+            Tree::Scalar(Scalar::from(&value))
+        }
+    };
+    match &tree {
+        Tree::Scalar(scalar) if node.kind() == Kind::Scalar && !node.is_alias() => {
+            if node.value() != scalar.as_value() {
+                edits.set_value(node, &scalar.as_value());
+            }
+        }
+        _ => edits.set_tree(node, &tree),
+    }
+    Ok(())
+}
+
+/// Puts an item before another one.
+fn insert<'d>(edits: &mut Edits<'d>, document: &'d Document, node: Node<'d>, tree: &Tree) -> Result<(), EditError> {
+    if node.key().is_some() {
+        return Err(EditError::Exists(Place::of(node, document)));
+    }
+    if node.is_expanded() {
+        return Err(EditError::InAlias(Place::of(node, document)));
+    }
+    edits.insert_before(node, None, tree);
+    Ok(())
+}
+
+/// Makes what does not exist yet: the rest of the path with `tree` at its end.
+fn make<'d>(
+    edits: &mut Edits<'d>,
+    document: &'d Document,
+    path: &KeyPath,
+    found: Found<'d>,
+    mut tree: Tree,
+) -> Result<(), EditError> {
+    let Some((node, (first, rest))) = found.node.zip(path.steps[found.steps..].split_first()) else {
+        return Err(not_found(path.clone(), found));
+    };
+    let place = || Place::of(node, document);
+    if node.is_expanded() || node.is_alias() {
+        return Err(EditError::InAlias(place()));
+    }
+    for step in rest.iter().rev() {
+        tree = match step {
+            PathStep::Key(key) => Tree::mapping([(key.as_str(), tree)]),
+            PathStep::Index(_) => Tree::sequence([tree]),
+        };
+    }
+    match (node.kind(), first) {
+        // New values come before the metadata, wherever that is.
+        (Kind::Mapping, PathStep::Key(key)) => match node.get(METADATA_KEY).filter(|_| node.parent().is_none()) {
+            Some(metadata) => edits.insert_before(metadata, Some(key), &tree),
+            None => edits.append(node, key, &tree),
+        },
+        (Kind::Sequence, PathStep::Index(index)) => {
+            let length = node.children().filter(|item| item.kind() != Kind::Comment).count();
+            if *index > length {
+                return Err(EditError::OutOfRange { place: place(), length });
+            }
+            edits.append_item(node, &tree);
+        }
+        (kind, step) => {
+            let found = match kind {
+                Kind::Mapping => "a mapping",
+                Kind::Sequence => "a list",
+                Kind::Scalar | Kind::Comment => "a single value",
+            };
+            let wanted = if matches!(step, PathStep::Key(_)) { "by a key" } else { "by an index" };
+            return Err(EditError::NotAContainer { place: place(), found, wanted });
+        }
+    }
+    Ok(())
+}

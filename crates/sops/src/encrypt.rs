@@ -1,0 +1,168 @@
+//! Encrypting a document: a new data key, wrapped for every master key, and every value that the selector names in its place.
+//!
+//! ```text
+//! bytes ─ metadata appended ─ read again ─ Plan ─ values encrypted in place ─ MAC ─ bytes
+//! ```
+//! SOPS reads the file with its metadata in it, and that decides which container the last comments belong to. So the metadata goes in
+//! first, and the walk that everything goes by sees the document as SOPS will see it.
+
+use bulla_crypto::{DataKey, ValueCipher};
+use bulla_doc::{Document, Format, ParseError};
+use bulla_keys::{KeyId, MasterKey, WrapError};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::metadata::{EntryError, KeyEntry, LastModified, METADATA_KEY, NewMetadata, has_metadata};
+use crate::path::Place;
+use crate::seal::{Seal, SealError, Summary};
+use crate::selector::Selector;
+use crate::walk::NO_COMMENT_ITEMS;
+
+/// How a document is to be encrypted.
+#[derive(Debug)]
+pub struct Recipe<'a> {
+    /// Who can open it: one group, each key for itself.
+    pub keys: &'a [&'a dyn MasterKey],
+    /// What is encrypted.
+    pub selector: &'a Selector,
+    /// Is the MAC to cover encrypted values only? Then others may be edited by hand.
+    pub mac_only_encrypted: bool,
+    /// What to do when the document has values, and the selector names none of them.
+    pub nothing_selected: NothingSelected,
+    /// The time of the change.
+    pub now: jiff::Timestamp,
+}
+
+/// What to do when not a single value would be encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NothingSelected {
+    /// Refuse: an encrypted file that holds nothing but plain text is the worst of failures.
+    Refuse,
+    /// Go on, as SOPS does.
+    Allow,
+}
+
+/// An encrypted document.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Encrypted {
+    /// The file.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// What was encrypted, and what was not.
+    pub summary: Summary,
+}
+
+/// Why a document was not encrypted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncryptError {
+    /// It is no document of its format.
+    #[error("cannot read the document")]
+    Parse(#[from] ParseError),
+    /// There is nothing in it.
+    #[error("the file is empty: it must hold at least one document")]
+    Empty,
+    /// It has an entry `sops` at its top.
+    #[error("the file is encrypted already: it has an entry `sops` at {0}; to change it, edit it or set values in it")]
+    AlreadyEncrypted(Place),
+    /// Nobody could open it.
+    #[error("no key to encrypt for: name at least one recipient")]
+    NoKeys,
+    /// The same key is named twice.
+    #[error("the key {0} is named twice")]
+    DuplicateKey(KeyId),
+    /// A master key failed.
+    #[error("cannot wrap the data key for {id}")]
+    Wrap {
+        /// Which key.
+        id: KeyId,
+        /// Why.
+        source: WrapError,
+    },
+    /// A master key's kind cannot be written.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// The file would be plain text with a `sops` entry.
+    #[error("`{kind}: {text}` selects none of the document's {plain} values: all of it would stay plain text", kind = .selector.kind(), text = .selector.text())]
+    NothingSelected {
+        /// The rule.
+        selector: Box<Selector>,
+        /// How many values there are.
+        plain: usize,
+    },
+    /// The values cannot be encrypted.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// Encrypts `plain` with a new data key.
+///
+/// Whatever is not encrypted keeps its bytes; decrypting gives `plain` again, byte for byte, but for aliases of what is encrypted:
+/// they become copies, as SOPS needs them. `rng` gives the data key and the nonces, none of which is used twice.
+///
+/// # Errors
+/// [`EncryptError`]
+pub async fn encrypt(
+    plain: &[u8],
+    format: Format,
+    recipe: &Recipe<'_>,
+    rng: &mut (dyn CryptoRng + Send),
+) -> Result<Encrypted, EncryptError> {
+    let document = Document::parse(plain, format)?;
+    check(&document)?;
+    let data_key = DataKey::generate(rng);
+    let keys = wrap(&data_key, recipe).await?;
+    let last_modified = LastModified::from(recipe.now);
+    let metadata = NewMetadata {
+        keys: &keys,
+        selector: recipe.selector,
+        mac_only_encrypted: recipe.mac_only_encrypted,
+        last_modified,
+    };
+    let document = bulla_doc::with_metadata(&document, METADATA_KEY, &metadata.to_tree())?;
+
+    let seal = Seal {
+        cipher: &ValueCipher::new(&data_key),
+        selector: recipe.selector,
+        mac_only_encrypted: recipe.mac_only_encrypted,
+        last_modified,
+        is_comment_item: NO_COMMENT_ITEMS,
+        before: None,
+    };
+    let (bytes, summary) = seal.apply(&document, rng)?;
+    if summary.encrypted == 0 && summary.plain > 0 && recipe.nothing_selected == NothingSelected::Refuse {
+        let selector = Box::new(recipe.selector.clone());
+        return Err(EncryptError::NothingSelected { selector, plain: summary.plain });
+    }
+    Ok(Encrypted { bytes, summary })
+}
+
+fn check(document: &Document) -> Result<(), EncryptError> {
+    if document.branches().len() == 0 {
+        return Err(EncryptError::Empty);
+    }
+    if has_metadata(document) {
+        let entry = document.branches().find_map(|branch| branch.get(METADATA_KEY));
+        return Err(
+            entry.map_or(EncryptError::Empty, |entry| EncryptError::AlreadyEncrypted(Place::of(entry, document)))
+        );
+    }
+    Ok(())
+}
+
+async fn wrap(data_key: &DataKey, recipe: &Recipe<'_>) -> Result<Vec<KeyEntry>, EncryptError> {
+    if recipe.keys.is_empty() {
+        return Err(EncryptError::NoKeys);
+    }
+    let secret = data_key.to_secret_bytes();
+    let mut entries: Vec<KeyEntry> = Vec::new();
+    for key in recipe.keys {
+        let id = key.id();
+        if entries.iter().any(|entry| entry.id() == id) {
+            return Err(EncryptError::DuplicateKey(id));
+        }
+        let wrapped = key.wrap(&secret).await.map_err(|source| EncryptError::Wrap { id: id.clone(), source })?;
+        entries.push(KeyEntry::new(&id, wrapped, LastModified::from(recipe.now))?);
+    }
+    Ok(entries)
+}

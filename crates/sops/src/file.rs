@@ -1,0 +1,55 @@
+//! An encrypted file that was read, and not opened yet.
+
+use bulla_crypto::DataKey;
+use bulla_doc::{Document, Format};
+
+use crate::decrypt::{DecryptError, Opened, ReadError};
+use crate::keyring::{self, DataKeyError, KeyRing};
+use crate::metadata::Metadata;
+
+/// An encrypted document with its metadata.
+#[derive(Debug)]
+pub struct EncryptedFile {
+    document: Document,
+    metadata: Metadata,
+}
+
+impl EncryptedFile {
+    /// Reads `bytes`.
+    ///
+    /// # Errors
+    /// [`ReadError`] if they are no document, or not an encrypted one.
+    pub fn read(bytes: &[u8], format: Format) -> Result<Self, ReadError> {
+        let document = Document::parse(bytes, format)?;
+        let metadata = Metadata::read(&document)?;
+        Ok(Self { document, metadata })
+    }
+
+    /// The document as it was read.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// What its `sops` entry says. Not authenticated.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Unwraps the data key with what `ring` has.
+    ///
+    /// # Errors
+    /// [`DataKeyError`]
+    pub async fn data_key(&self, ring: &dyn KeyRing) -> Result<DataKey, DataKeyError> {
+        keyring::data_key(&self.metadata, ring).await
+    }
+
+    /// Decrypts every value and checks the MAC. Nothing is given out that did not pass.
+    ///
+    /// # Errors
+    /// [`DecryptError`]; never one about the data key.
+    pub fn open(&self, key: &DataKey) -> Result<Opened<'_>, DecryptError> {
+        let (opened, outcome) = Opened::decrypt(self, key)?;
+        outcome?;
+        Ok(opened)
+    }
+}

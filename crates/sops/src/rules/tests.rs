@@ -1,0 +1,176 @@
+use super::*;
+
+const ALICE: &str = "age1qea037edq40udfgmp6eanx5ej40s9t9x2w6858ywl9yg85a5r4gsc3rqk0";
+const BOB: &str = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
+
+fn read(text: &str) -> Result<Rules, RulesError> {
+    let text = text.replace("ALICE", ALICE).replace("BOB", BOB);
+    Rules::read(text.as_bytes(), "/repository", UnknownKeys::Refuse)
+}
+
+fn rule(text: &str, file: &str) -> String {
+    let rules = read(text).unwrap();
+    match rules.rule_for(Path::new(file)) {
+        Ok(rule) => {
+            let name = |key: &KeyId| match key.name.as_str() {
+                ALICE => "alice",
+                BOB => "bob",
+                _ => "another",
+            };
+            let keys: Vec<_> = rule.keys.iter().map(name).collect();
+            let selector = rule.selector.as_ref().map(|selector| format!(" {}: {}", selector.kind(), selector.text()));
+            let mac = if rule.mac_only_encrypted { " mac only" } else { "" };
+            format!("{}{}{mac}", keys.join(" "), selector.unwrap_or_default())
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_first_rule_that_matches_counts() {
+    let text = r"
+creation_rules:
+    - path_regex: ^prod/.*\.yaml$
+      age: ALICE, BOB,
+      encrypted_regex: ^(data|stringData)$
+    - path_regex: \.json$
+      age: [ALICE]
+      mac_only_encrypted: true
+      unencrypted_suffix: ''
+    - age:
+          - BOB
+          - ALICE,BOB
+";
+    for (file, expected) in [
+        ("/repository/prod/a.yaml", "alice bob encrypted_regex: ^(data|stringData)$"),
+        ("/repository/dev/prod/a.yaml", "bob alice"),
+        ("/repository/prod/a.json", "alice mac only"),
+        ("/elsewhere/a.json", "alice mac only"),
+        ("/elsewhere/prod/a.yaml", "bob alice"),
+    ] {
+        assert_eq!(rule(text, file), expected, "{file}");
+    }
+}
+
+#[test]
+fn a_file_that_no_rule_matches_is_named() {
+    let text = "creation_rules: [{path_regex: ^a$, age: ALICE}]";
+    let expected =
+        "no creation rule matches `b/c`: add one, or one without `path_regex` at the end that matches everything";
+    assert_eq!(rule(text, "/repository/b/c"), expected);
+    assert!(rule(text, "/other/a").starts_with("no creation rule matches `/other/a`"));
+    for text in ["", "{}", "creation_rules:", "stores: {yaml: {indent: 2}}"] {
+        assert_eq!(rule(text, "/repository/a"), "the configuration has no `creation_rules`", "{text}");
+    }
+    assert!(rule("creation_rules: []", "/repository/a").starts_with("no creation rule matches `a`"));
+}
+
+#[test]
+fn one_group_is_as_good_as_none_and_merged_groups_come_first() {
+    let text = "
+creation_rules:
+    - key_groups:
+          - merge:
+                - age: [BOB]
+                - merge: [{age: [BOB]}]
+            age: [ALICE, BOB]
+";
+    assert_eq!(rule(text, "/repository/a"), "bob alice");
+}
+
+#[test]
+fn anchors_aliases_and_merge_keys_work() {
+    let text = "
+keys:
+    - &alice ALICE
+    - &bob BOB
+    - &unused x
+defaults: &defaults
+    age: [*bob]
+    encrypted_suffix: _secret
+creation_rules:
+    - path_regex: one
+      key_groups: [{age: [*alice, *bob]}]
+    - path_regex: two
+      <<: *defaults
+      age: *alice
+    - <<: [*defaults]
+";
+    assert_eq!(rule(text, "/repository/one"), "alice bob");
+    assert_eq!(rule(text, "/repository/two"), "alice encrypted_suffix: _secret");
+    assert_eq!(rule(text, "/repository/three"), "bob encrypted_suffix: _secret");
+}
+
+#[test]
+fn other_kinds_of_keys_are_an_error_of_the_file_that_needs_them_only() {
+    for (field, what, line) in [
+        ("pgp: F", "pgp", 5),
+        ("kms: 'arn:aws:kms:eu:1:key/2'", "kms", 5),
+        ("gcp_kms: [x]", "gcp_kms", 5),
+        ("hckms: [x]", "hckms", 5),
+        ("azure_keyvault: x", "azure_keyvault", 5),
+        ("hc_vault_transit_uri: x", "hc_vault_transit_uri", 5),
+        ("key_groups: [{age: [ALICE]}, {age: [BOB]}]", "key_groups", 5),
+        ("key_groups: [{age: [ALICE], hc_vault: [x]}]", "hc_vault", 5),
+    ] {
+        let text =
+            format!("creation_rules:\n    - path_regex: ^a$\n      age: ALICE\n    - path_regex: ^b$\n      {field}\n");
+        assert_eq!(rule(&text, "/repository/a"), "alice");
+        let error = rule(&text, "/repository/b");
+        assert!(error.starts_with(&format!("line {line}, column ")), "{error}");
+        assert!(error.ends_with(&format!(": the rule for `b` uses `{what}`, which cannot be used yet")), "{error}");
+    }
+    assert_eq!(rule("creation_rules: [{pgp: '', kms: [], age: ALICE}]", "/repository/a"), "alice");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_line() {
+    for (text, message) in [
+        (
+            "creation_rules:\n    - age: ALICE\n      encrypted_regexp: x\n",
+            "line 3, column 7: unknown key `encrypted_regexp`; expected one of `path_regex`, `age`",
+        ),
+        ("creation_rule: []\n", "line 1, column 1: unknown key `creation_rule`; expected one of `creation_rules`"),
+        (
+            "creation_rules:\n    - key_groups:\n          - age: []\n            vault: x\n",
+            "line 4, column 13: unknown key `vault`; expected one of `merge`, `age`",
+        ),
+        ("creation_rules: {}\n", "line 1, column 1: expected a list of rules as `creation_rules`"),
+        ("creation_rules: [x]\n", "line 1, column 18: expected a list of rules as `creation_rules`"),
+        (
+            "creation_rules: [{path_regex: 7}]\n",
+            "line 1, column 19: expected a text, in quotes if need be as `path_regex`",
+        ),
+        ("creation_rules: [{age: [[x]]}]\n", "line 1, column 25: expected a text with names separated by commas"),
+        ("creation_rules: [{mac_only_encrypted: 'yes'}]\n", "line 1, column 19: expected `true` or `false`"),
+        ("creation_rules: [{shamir_threshold: x}]\n", "line 1, column 19: expected a number as `shamir_threshold`"),
+        ("creation_rules:\n    - path_regex: (\n", "line 2, column 7: `path_regex` is not a regular expression"),
+        ("creation_rules:\n    - encrypted_regex: (\n", "line 2, column 7: the rule does not say what is encrypted"),
+        (
+            "creation_rules:\n    - encrypted_regex: a\n      encrypted_suffix: b\n",
+            "line 2, column 7: the rule does not say what is encrypted",
+        ),
+        (
+            "creation_rules:\n    - age: ALICE\n      key_groups: [{age: [BOB]}]\n",
+            "line 2, column 7: `age` does not count beside `key_groups`; put it into a group",
+        ),
+        ("a: [\n", "cannot read the configuration"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn a_recipient_that_is_none_is_an_error_of_the_file_that_needs_it() {
+    let error = rule("creation_rules: [{age: age1x}]", "/repository/a");
+    assert_eq!(error, "line 1, column 18: the rule for `a` names a recipient that is none");
+}
+
+#[test]
+fn as_sops_unknown_keys_are_passed_over() {
+    let text = format!("typo: 1\ncreation_rules: [{{agee: x, age: {ALICE}, key_groups: [{{age: [{BOB}], typo: 1}}]}}]");
+    let rules = Rules::read(text.as_bytes(), "/repository", UnknownKeys::Ignore).unwrap();
+    let keys: Vec<_> = rules.rule_for(Path::new("/repository/a")).unwrap().keys.iter().map(|key| &key.name).collect();
+    assert_eq!(keys, [BOB]);
+}

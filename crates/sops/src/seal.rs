@@ -1,0 +1,239 @@
+//! Encrypting the values of a document that has its metadata already: the one way in which ciphertext comes into a file.
+//!
+//! ```text
+//! Plan ─ jobs: leaves to encrypt ─┬─ unchanged since before: its old text
+//!                                 └─ new: nonce, AES-GCM, and its spelling where the place would not give it back
+//!      ─ MAC over the values, at the same time ─ edits ─ bytes ─ read again and compared with the plan
+//! ```
+//! Invariant: no nonce is used for two values. An old text is taken over once at most, for the same value under the same path.
+
+mod texts;
+mod verify;
+
+use bulla_crypto::{Mac, ValueCipher, ValueKind};
+use bulla_doc::{Document, Edits, Scalar, Tree};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::before::Before;
+use crate::metadata::{self, LastModified};
+use crate::path::Place;
+use crate::selector::{Selector, SelectorKind};
+use crate::subtree::tree_of;
+use crate::value::{self, Scratch, UnsupportedValue};
+use crate::walk::{IsCommentItem, PathsTooLong, Plan, Role};
+use texts::{Jobs, Texts};
+use verify::Fault;
+
+/// Documents up to this size are read again after encryption whatever they hold.
+const ALWAYS_VERIFIED: usize = 64 << 10;
+
+/// What was encrypted, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Values that are encrypted.
+    pub encrypted: usize,
+    /// Values that are not, though they could be: null and empty texts never are, and do not count.
+    pub plain: usize,
+    /// Lines of comments that are encrypted.
+    pub encrypted_comments: usize,
+    /// Aliases that became copies of what they stood for, because it is encrypted.
+    pub expanded_aliases: usize,
+    /// Aliases in unencrypted parts that stood for something encrypted: its copies are plain text now.
+    pub plain_copies: Vec<Place>,
+}
+
+/// Why values could not be encrypted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// A value that no encrypted file can hold.
+    #[error("the value at {place} is {reason}")]
+    Unsupported {
+        /// Where it is.
+        place: Place,
+        /// What it is.
+        reason: UnsupportedValue,
+    },
+    /// An encrypted comment would match the rule for unencrypted values, and the file could not be decrypted.
+    #[error("`{kind}` matches the encrypted form of the comment at {place}: choose an expression that no `ENC[…]` can match", kind = SelectorKind::UnencryptedCommentRegex)]
+    MisleadingComment {
+        /// Where the comment is.
+        place: Place,
+    },
+    /// The result would be read with a value or comment in another place, and could not be decrypted.
+    #[error(
+        "what is at {place} would be found elsewhere once it is encrypted: put comments on lines of their own, and write out aliases"
+    )]
+    Moved {
+        /// Where it is now.
+        place: Place,
+    },
+    /// The result would not be read at all.
+    #[error("the document could not be read again once it is encrypted; this is a fault of bulla")]
+    Unreadable,
+    /// The document is too deep to be worked on.
+    #[error(transparent)]
+    TooDeep(#[from] PathsTooLong),
+}
+
+/// How the values of a document are encrypted.
+pub(crate) struct Seal<'a> {
+    pub(crate) cipher: &'a ValueCipher,
+    pub(crate) selector: &'a Selector,
+    pub(crate) mac_only_encrypted: bool,
+    pub(crate) last_modified: LastModified,
+    /// Which items of lists are comments that are encrypted already.
+    pub(crate) is_comment_item: IsCommentItem<'a>,
+    /// The file as it was before it was edited, whose texts are taken over for what did not change.
+    pub(crate) before: Option<&'a Before<'a>>,
+}
+
+impl Seal<'_> {
+    /// Encrypts the values of `document` and puts date and MAC into its metadata.
+    pub(crate) fn apply(
+        &self,
+        document: &Document,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<(Zeroizing<Vec<u8>>, Summary), SealError> {
+        let plan = Plan::new(document, self.selector, self.is_comment_item)?;
+        let jobs = Jobs::new(&plan, self.before, rng);
+        let hash = || self.mac(&plan, document);
+        let (mac, texts) = if jobs.are_many() {
+            rayon::join(hash, || Texts::encrypt(&plan, jobs, self.before, self.cipher))
+        } else {
+            (hash(), Texts::encrypt(&plan, jobs, self.before, self.cipher))
+        };
+        let mac = self.encrypt_mac(mac?, rng);
+        self.check_comments(&plan, &texts, document)?;
+
+        // First with the spelling that unchanged values had, then, if that does not fit where they are now, without.
+        let attempts: &[bool] = if self.before.is_some() { &[true, false] } else { &[false] };
+        let mut fault = Fault::Whole;
+        for &as_before in attempts {
+            let bytes = self.edit(document, &plan, &texts, &mac, as_before);
+            let verified = if self.needs_verification(&plan, &bytes) {
+                verify::verify(&bytes, document, &plan, &texts, self.selector)
+            } else {
+                Ok(())
+            };
+            match verified {
+                Ok(()) => return Ok((bytes, Summary::new(&plan, document))),
+                Err(found) => fault = found,
+            }
+        }
+        Err(match fault {
+            Fault::Leaf(node) => SealError::Moved { place: Place::of(node, document) },
+            Fault::Whole => SealError::Unreadable,
+        })
+    }
+
+    fn encrypt_mac(&self, mac: Mac, rng: &mut (dyn CryptoRng + Send)) -> String {
+        let mut nonce = [0; 32];
+        rng.fill_bytes(&mut nonce);
+        let date = self.last_modified.additional_data();
+        self.cipher.encrypt(mac.finish().expose_secret(), ValueKind::Str, date.as_bytes(), &nonce)
+    }
+
+    fn mac(&self, plan: &Plan<'_>, document: &Document) -> Result<Mac, SealError> {
+        let mut mac = if self.mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
+        let mut scratch = Scratch::default();
+        for leaf in plan.leaves.iter().filter(|leaf| leaf.role == Role::Value) {
+            let value = leaf.node.value();
+            let text = value::text(&value, &mut scratch)
+                .map_err(|reason| SealError::Unsupported { place: Place::of(leaf.node, document), reason })?;
+            if leaf.encrypted || !self.mac_only_encrypted {
+                mac.update(text);
+            }
+        }
+        Ok(mac)
+    }
+
+    fn check_comments(&self, plan: &Plan<'_>, texts: &Texts, document: &Document) -> Result<(), SealError> {
+        if self.selector.kind() != SelectorKind::UnencryptedCommentRegex {
+            return Ok(());
+        }
+        for (job, text) in texts.iter() {
+            let leaf = &plan.leaves[job.leaf as usize];
+            if leaf.role == Role::Comment && self.selector.is_misled_by(text) {
+                return Err(SealError::MisleadingComment { place: Place::of(leaf.node, document) });
+            }
+        }
+        Ok(())
+    }
+
+    fn edit(
+        &self,
+        document: &Document,
+        plan: &Plan<'_>,
+        texts: &Texts,
+        mac: &str,
+        as_before: bool,
+    ) -> Zeroizing<Vec<u8>> {
+        let mut edits = Edits::new(document);
+        for (job, text) in texts.iter() {
+            let leaf = &plan.leaves[job.leaf as usize];
+            if leaf.node.is_expanded() || leaf.node.is_alias() {
+                continue;
+            }
+            let old = job.old.filter(|_| as_before).and_then(|old| self.before?.spelling(old, text));
+            match old {
+                _ if leaf.role == Role::Comment => edits.set_comment(leaf.node, text),
+                Some(spelling) => edits.set_spelling(leaf.node, &spelling),
+                None => edits.set_encrypted(leaf.node, text),
+            }
+        }
+        for alias in plan.aliases.iter().filter(|alias| plan.is_alias_encrypted(alias)) {
+            let tree = tree_of(alias.node, plan, &mut |leaf| {
+                texts
+                    .of(leaf)
+                    .map(Tree::string)
+                    .or_else(|| Some(Tree::Scalar(Scalar::from(&plan.leaves[leaf].node.value()))))
+            });
+            edits.set_tree(alias.node, &tree);
+        }
+        metadata::update(&mut edits, document, mac, self.last_modified);
+        edits.apply()
+    }
+
+    /// A large document without comments and aliases has nothing that could be found elsewhere, and reading it again would take longer
+    /// than encrypting it.
+    fn needs_verification(&self, plan: &Plan<'_>, bytes: &[u8]) -> bool {
+        bytes.len() <= ALWAYS_VERIFIED || self.before.is_some() || plan.has_comments() || !plan.aliases.is_empty()
+    }
+}
+
+impl Summary {
+    fn new(plan: &Plan<'_>, document: &Document) -> Self {
+        let mut summary = Summary::default();
+        let mut scratch = Scratch::default();
+        for leaf in &plan.leaves {
+            match (leaf.role, leaf.encrypted) {
+                (Role::Value, encrypted) => {
+                    let value = leaf.node.value();
+                    let is_empty = value::text(&value, &mut scratch).is_ok_and(<[u8]>::is_empty);
+                    match (is_empty, encrypted) {
+                        (true, _) => {}
+                        (false, true) => summary.encrypted += 1,
+                        (false, false) => summary.plain += 1,
+                    }
+                }
+                (Role::Comment, true) if !leaf.node.comment().is_empty() => summary.encrypted_comments += 1,
+                (Role::CommentItem, _) => summary.encrypted_comments += 1,
+                (Role::Comment, _) => {}
+            }
+        }
+        for alias in plan.aliases.iter().filter(|alias| plan.is_alias_encrypted(alias)) {
+            summary.expanded_aliases += 1;
+            if plan.is_alias_different(alias) && has_plain_value(plan, alias) {
+                summary.plain_copies.push(Place::of(alias.node, document));
+            }
+        }
+        summary
+    }
+}
+
+fn has_plain_value(plan: &Plan<'_>, alias: &crate::walk::Alias<'_>) -> bool {
+    plan.leaves[alias.leaves.clone()].iter().any(|leaf| leaf.role == Role::Value && !leaf.encrypted)
+}

@@ -1,0 +1,64 @@
+//! Reading an encrypted document again, to see that everything is where the plan has it.
+//!
+//! Encryption changes how long lines are and how many a value takes, and where a comment belongs can depend on that. SOPS will read
+//! the result; what it would find under another path it could not decrypt.
+
+use bulla_doc::{Document, Node};
+
+use super::texts::Texts;
+use crate::selector::Selector;
+use crate::value::{self, Scratch};
+use crate::walk::{Leaf, Plan, Role, TYPED_COMMENT_ITEMS};
+
+/// Something that is not where it should be.
+pub(super) enum Fault<'d> {
+    /// This leaf of the plan.
+    Leaf(Node<'d>),
+    /// The result is no document, or has more in it.
+    Whole,
+}
+
+/// Compares `bytes`, which `plan` became with `texts`, with it.
+pub(super) fn verify<'d>(
+    bytes: &[u8],
+    document: &Document,
+    plan: &Plan<'d>,
+    texts: &Texts,
+    selector: &Selector,
+) -> Result<(), Fault<'d>> {
+    let result = Document::parse(bytes, document.format()).map_err(|_| Fault::Whole)?;
+    let found = Plan::new(&result, selector, TYPED_COMMENT_ITEMS).map_err(|_| Fault::Whole)?;
+    let mut found_leaves = found.leaves.iter();
+    let written_out: Vec<_> = plan.aliases.iter().filter(|alias| plan.is_alias_encrypted(alias)).collect();
+
+    let (mut path, mut found_path) = (Vec::new(), Vec::new());
+    for (number, leaf) in plan.leaves.iter().enumerate() {
+        // Comments in what an alias stood for are gone.
+        let is_lost = leaf.role == Role::Comment && written_out.iter().any(|alias| alias.leaves.contains(&number));
+        if is_lost {
+            continue;
+        }
+        let found_leaf = found_leaves.next().ok_or(Fault::Leaf(leaf.node))?;
+        plan.path_of(leaf, &mut path);
+        found.path_of(found_leaf, &mut found_path);
+        let same_place = path == found_path && leaf.role == found_leaf.role && leaf.encrypted == found_leaf.encrypted;
+        if !same_place || !has_content(found_leaf, leaf, texts.of(number)) {
+            return Err(Fault::Leaf(leaf.node));
+        }
+    }
+    if found_leaves.next().is_some() { Err(Fault::Whole) } else { Ok(()) }
+}
+
+/// Is `found` the encrypted `text`, or the same as `leaf` if that was not encrypted?
+fn has_content(found: &Leaf<'_>, leaf: &Leaf<'_>, text: Option<&str>) -> bool {
+    match (leaf.role, text) {
+        (_, Some(text)) => found.text() == Some(text),
+        (Role::Comment, None) => found.node.comment() == leaf.node.comment(),
+        (_, None) => {
+            let (left, right) = (found.node.value(), leaf.node.value());
+            let (mut left_scratch, mut right_scratch) = (Scratch::default(), Scratch::default());
+            let left_text = value::text(&left, &mut left_scratch);
+            value::kind(&left) == value::kind(&right) && left_text == value::text(&right, &mut right_scratch)
+        }
+    }
+}

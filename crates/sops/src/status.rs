@@ -1,0 +1,118 @@
+//! What can be told about a file without any key.
+
+use bulla_crypto::EncryptedValue;
+use bulla_doc::{Document, Format};
+
+use crate::decrypt::ReadError;
+use crate::metadata::{Metadata, MetadataError, has_metadata};
+use crate::path::Place;
+use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS};
+
+/// What is known about an encrypted file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// What its `sops` entry says: the keys ([`Metadata::keys`]), the rule, the date. Not authenticated.
+    pub metadata: Metadata,
+    /// Values that have the form of encrypted ones, as the rule says.
+    pub encrypted: usize,
+    /// Values that are plain text, and encrypted by the rule. The file cannot be decrypted with them in it.
+    pub plain: Vec<Place>,
+    /// Lines of comments that are plain text, and encrypted by the rule. Old versions of SOPS left them so.
+    pub plain_comments: Vec<Place>,
+    /// Values that are plain text as the rule says.
+    pub unselected: usize,
+}
+
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// The file is no document, or its `sops` entry is broken.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The document is too deep to be worked on.
+    #[error(transparent)]
+    TooDeep(#[from] PathsTooLong),
+}
+
+/// Looks at a file; `None` if it is not encrypted.
+///
+/// # Errors
+/// [`StatusError`]
+pub fn status(bytes: &[u8], format: Format) -> Result<Option<Status>, StatusError> {
+    let document = Document::parse(bytes, format).map_err(ReadError::from)?;
+    let metadata = match Metadata::read(&document) {
+        // A later document may have the entry; without the first one's it is broken.
+        Err(MetadataError::NotEncrypted) if !has_metadata(&document) => return Ok(None),
+        metadata => metadata.map_err(ReadError::from)?,
+    };
+    let plan = Plan::new(&document, &metadata.selector, TYPED_COMMENT_ITEMS)?;
+    let mut status = Status { metadata, encrypted: 0, plain: Vec::new(), plain_comments: Vec::new(), unselected: 0 };
+    for leaf in &plan.leaves {
+        match (leaf.role, leaf.encrypted) {
+            _ if is_empty(leaf) => {}
+            (Role::Comment, false) => {}
+            (Role::Value | Role::CommentItem, false) => status.unselected += 1,
+            (Role::Comment, true) if EncryptedValue::parse(leaf.node.comment()).is_some() => {}
+            (Role::Comment, true) => status.plain_comments.push(Place::of(leaf.node, &document)),
+            (Role::Value | Role::CommentItem, true) if leaf.node.as_str().and_then(EncryptedValue::parse).is_some() => {
+                status.encrypted += usize::from(leaf.role == Role::Value);
+            }
+            (Role::Value | Role::CommentItem, true) => status.plain.push(Place::of(leaf.node, &document)),
+        }
+    }
+    Ok(Some(status))
+}
+
+/// Empty texts and comments are never encrypted.
+fn is_empty(leaf: &Leaf<'_>) -> bool {
+    match leaf.role {
+        Role::Comment => leaf.node.comment().is_empty(),
+        Role::Value | Role::CommentItem => leaf.node.as_str() == Some(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METADATA: &str = "sops:
+    age: [{recipient: age1x, enc: x}]
+    lastmodified: '2026-01-02T03:04:05Z'
+    version: 3.13.3
+    encrypted_regex: ^data$
+";
+
+    #[test]
+    fn what_is_still_plain_is_named() {
+        let enc = "ENC[AES256_GCM,data:YQ==,iv:YQ==,tag:YQ==,type:str]";
+        let text = format!(
+            "name: x\ndata:\n    # plain\n    #{enc}\n    a: {enc}\n    b: hunter2\n    c: 7\n    d: ''\n    e: null\n    l:\n        - {enc}\n        - y\n{METADATA}"
+        );
+        let status = status(text.as_bytes(), Format::Yaml).unwrap().unwrap();
+        let plain: Vec<_> = status.plain.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            plain,
+            [
+                "`[\"data\"][\"b\"]` (line 6, column 5)",
+                "`[\"data\"][\"c\"]` (line 7, column 5)",
+                "`[\"data\"][\"l\"][1]` (line 12, column 11)"
+            ]
+        );
+        let comments: Vec<_> = status.plain_comments.iter().map(|place| place.path.to_string()).collect();
+        assert_eq!(comments, ["[\"data\"]"]);
+        assert_eq!((status.encrypted, status.unselected), (2, 1));
+        let keys: Vec<_> = status.metadata.keys().map(|key| key.id().to_string()).collect();
+        assert_eq!(keys, ["age age1x"]);
+    }
+
+    #[test]
+    fn a_file_without_metadata_is_not_encrypted_and_one_with_broken_metadata_is_an_error() {
+        assert!(status(b"a: 1\n", Format::Yaml).unwrap().is_none());
+        assert!(status(b"{\"a\": 1}", Format::Json).unwrap().is_none());
+        assert!(status(b"a: 1\nsops: 7\n", Format::Yaml).is_err());
+        assert!(status(format!("a: 1\n---\n{METADATA}").as_bytes(), Format::Yaml).is_err());
+        assert!(status(b"a: [", Format::Yaml).is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! Against the real SOPS, both ways; on real manifests; on files that were tampered with.
+
+mod edits;
+mod faults;
+mod generate;
+mod interop;
+mod old_versions;
+mod round_trip;
+mod support;
+mod vectors;
