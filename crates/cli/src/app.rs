@@ -15,7 +15,7 @@ use crate::hardening;
 ///
 /// Keys stay readable, values are encrypted, and every change is seen.
 #[derive(Debug, clap::Parser)]
-#[command(name = "bulla", version, max_term_width = 100, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "bulla", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
     after_help = "Exit codes are listed in docs/exit-codes.md. Where SOPS has a code for the same thing, it is the same."
 )]

@@ -120,7 +120,7 @@ impl CertificateArgs {
     /// # Errors
     /// [`Exit::Cluster`] if nobody answers; [`Exit::Input`] if what there is is no certificate.
     pub(crate) fn get(&self) -> Result<Certificate, CommandError> {
-        match &self.cert {
+        match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => from_url(url),
             Some(path) => {
                 let path = PathBuf::from(path.strip_prefix("file://").unwrap_or(path));

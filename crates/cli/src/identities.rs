@@ -25,7 +25,6 @@ const LONGEST_FILE: u64 = 1 << 24;
 
 /// Which identities to use.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Identities")]
 pub(crate) struct IdentityArgs {
     /// File with age identities or an SSH private key, tried before those that SOPS finds; repeatable
     ///

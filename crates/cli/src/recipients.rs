@@ -130,12 +130,17 @@ impl From<CommandError> for NoRecipe {
 }
 
 impl RecipeArgs {
+    /// The recipients named. A comma at the end adds none, and neither does a variable that is empty.
+    fn age(&self) -> impl Iterator<Item = &str> {
+        self.age.iter().map(|recipient| recipient.trim()).filter(|recipient| !recipient.is_empty())
+    }
+
     /// Checks what the command line says.
     ///
     /// # Errors
     /// [`Exit::Usage`] for a recipient that is none, or an expression that does not compile.
     pub(crate) fn check(&self) -> Result<Recipients<'_>, CommandError> {
-        for recipient in &self.age {
+        for recipient in self.age() {
             check_recipient(recipient)?;
         }
         let given = &self.selector;
@@ -168,7 +173,7 @@ impl Recipients<'_> {
             return Ok(self.without_rule()?);
         };
         let rule = match rules.rule_for(&file) {
-            Err(RuleError::NoRules | RuleError::NoMatch { .. }) if !self.args.age.is_empty() => {
+            Err(RuleError::NoRules | RuleError::NoMatch { .. }) if self.args.age().next().is_some() => {
                 return Ok(self.without_rule()?);
             }
             Err(error @ RuleError::NoMatch { .. }) => {
@@ -176,7 +181,7 @@ impl Recipients<'_> {
             }
             rule => rule.in_file(&path)?,
         };
-        let mut recipients: Vec<&str> = self.args.age.iter().map(String::as_str).collect();
+        let mut recipients: Vec<&str> = self.args.age().collect();
         if recipients.is_empty() {
             recipients.extend(rule.keys.iter().map(|key| key.name.as_str()));
         }
@@ -190,14 +195,14 @@ impl Recipients<'_> {
     }
 
     fn without_rule(&self) -> Result<FileRecipe, CommandError> {
-        if self.args.age.is_empty() {
+        if self.args.age().next().is_none() {
             return Err(CommandError::new(
                 Exit::NoRecipient,
                 format!("nobody to encrypt for: no `--age`, and no `{FILE_NAME}` above the file"),
             )
             .hint(format!("name recipients with `--age`, or once and for all in a rule in `{FILE_NAME}`")));
         }
-        let recipients: Vec<&str> = self.args.age.iter().map(String::as_str).collect();
+        let recipients: Vec<&str> = self.args.age().collect();
         Ok(self.recipe(&recipients, self.selector.clone(), false))
     }
 
@@ -214,8 +219,8 @@ impl Recipients<'_> {
     /// The rules that count for `file`, which is absolute, and where they stand.
     fn rules_for(&self, file: &Path) -> Result<Option<(PathBuf, Arc<Rules>)>, CommandError> {
         let path = match &self.args.config {
-            Some(path) => Some(path.clone()),
-            None => file.ancestors().skip(1).map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file()),
+            Some(path) if !path.as_os_str().is_empty() => Some(path.clone()),
+            _ => file.ancestors().skip(1).map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file()),
         };
         let Some(path) = path else { return Ok(None) };
         // A panic elsewhere leaves at worst an entry out, which is read again.

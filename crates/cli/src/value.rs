@@ -15,7 +15,6 @@ use crate::terminal::Terminal;
 
 /// Where the value comes from.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Value")]
 pub(crate) struct ValueArgs {
     /// Take the value from this file, as it is (default: standard input; on a terminal it is asked for without echo)
     #[arg(long, value_name = "FILE")]

@@ -93,6 +93,14 @@ fn what_is_read_only_is_not_written() {
         assert!(finished.stderr_text().contains(message), "{}", finished.stderr_text());
         assert_eq!(place.read(path), "a: x\n");
     }
+    // Its own file in a directory of its own can be written, core dumps and `/proc` forbidden or not.
+    place.write("open/b.yaml", "a: x\n");
+    if is_root() {
+        std::os::unix::fs::chown(place.file("open/b.yaml"), Some(65534), Some(65534)).unwrap();
+    }
+    let finished = as_anybody(&place, "bulla encrypt --in-place --age $ALICE open/b.yaml");
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr_text());
+    assert!(place.read("open/b.yaml").contains("ENC["));
     mode("open/a.yaml", 0o000);
     let finished = as_anybody(&place, "bulla encrypt --in-place --age $ALICE open/a.yaml");
     assert_eq!(finished.code(), Some(2), "{}", finished.stderr_text());

@@ -25,11 +25,11 @@ Examples:
   bulla cert --private-key old.key > cert.pem         a new certificate for an old key")]
 pub(crate) struct CertArgs {
     /// Ask this address (a controller's /v1/cert.pem) and not the API server
-    #[arg(long, value_name = "URL", conflicts_with = "cert")]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
 
     /// Make a new self-signed certificate for this private key (PEM)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cert", "url"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
     private_key: Option<PathBuf>,
 
     #[command(flatten)]

@@ -114,7 +114,7 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) input_type: Option<FormatName>,
 
-    /// Name that standard input stands for: it tells the format, and which rule applies
+    /// Name that standard input stands for: it tells the format and, when encrypting, the rule
     #[arg(long, alias = "filename-override", value_name = "NAME")]
     pub(crate) filename: Option<PathBuf>,
 }

@@ -23,7 +23,7 @@ Examples:
   bulla encrypt --age age1… --encrypted-regex '^(data|stringData)$' secret.yaml > secret.enc.yaml
   bulla encrypt --in-place secret.yaml     as the rule in .sops.yaml says
   bulla encrypt --in-place secrets/        every file below secrets/ for which there is a rule
-  kubectl create secret generic db --from-literal=user=shop --dry-run=client -o yaml | bulla encrypt --filename db.yaml")]
+  helm template shop | bulla encrypt --filename shop.yaml - > shop.yaml")]
 pub(crate) struct EncryptArgs {
     /// Files, directories, or `-` for standard input
     #[arg(value_name = "FILE")]

@@ -27,10 +27,10 @@ use crate::value::ValueArgs;
 #[command(after_long_help = "\
 Examples:
   bulla seal --cert cert.pem secret.yaml > secret.sealed.yaml
-  kubectl create secret generic db --from-literal=user=shop --dry-run=client -o yaml | bulla seal -n shop -
-  bulla seal --cert cert.pem --merge-into secret.sealed.yaml more.yaml      only the values that are given are sealed anew
+  kubectl create secret generic db --from-file=user --dry-run=client -o yaml | bulla seal -n shop -
+  bulla seal --cert cert.pem --merge-into secret.sealed.yaml more.yaml
   printf %s \"$token\" | bulla seal --merge-into api.sealed.yaml --item token
-  printf %s \"$token\" | bulla seal --raw -n shop --name api               one value, for spec.encryptedData")]
+  printf %s \"$token\" | bulla seal --raw -n shop --name api")]
 pub(crate) struct SealArgs {
     /// Files with Secrets, directories, or `-` for standard input
     #[arg(value_name = "FILE")]
@@ -62,7 +62,7 @@ pub(crate) struct SealArgs {
     value: ValueArgs,
 
     /// Add the items to this SealedSecret, in place: the rest of the file stays as it is, and so do items that are not given
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "format", "namespace", "allow_empty_data"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "format", "allow_empty_data"])]
     merge_into: Option<PathBuf>,
 
     /// Seal one value as the item of this name, for --merge-into
@@ -86,6 +86,13 @@ pub(crate) struct SealArgs {
 
 fn parse_scope(text: &str) -> Result<Scope, String> {
     text.parse().map_err(|error: bulla_sealed::scope::ScopeError| error.to_string())
+}
+
+impl SealArgs {
+    /// The namespace asked for. A variable that is empty asks for none.
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+    }
 }
 
 pub(crate) fn seal(cx: &Context, args: &SealArgs) -> Result<(), CommandError> {
@@ -135,14 +142,14 @@ fn seal_one(
 ) -> Result<SecretValue, CommandError> {
     let declared = manifest.object["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty());
     // Only who names no namespace gets that of the kubeconfig, and is told: sealed for the wrong one it opens nowhere.
-    let default_namespace = match (&args.namespace, declared) {
+    let default_namespace = match (args.namespace(), declared) {
         (None, None) => args.certificate.cluster.namespace(),
         _ => None,
     };
     let options = SealOptions {
         scope: args.scope,
         name: args.name.clone(),
-        namespace: args.namespace.clone(),
+        namespace: args.namespace().map(str::to_owned),
         default_namespace: default_namespace.clone(),
         allow_empty_data: args.allow_empty_data,
     };
@@ -190,6 +197,10 @@ fn merge_into(cx: &Context, args: &SealArgs, path: &Path) -> Result<(), CommandE
         if let Some(name) = &args.name {
             secret["metadata"]["name"] = json!(name);
         }
+        // It is the file's that counts; who names one wants to be told if it is another.
+        if let (Some(namespace), None) = (args.namespace(), secret["metadata"]["namespace"].as_str()) {
+            secret["metadata"]["namespace"] = json!(namespace);
+        }
         let document = Document::parse(&bytes, format).in_file(path)?;
         let merged = bulla_sealed::merge(&document, &secret, certificate.public_key(), args.scope, &mut cx.rng()?)
             .map_err(|error| CommandError::from(error).at(&place).at(path.display()))?;
@@ -213,8 +224,8 @@ fn seal_value(cx: &Context, args: &SealArgs) -> Result<(), CommandError> {
         CommandError::new(Exit::Usage, format!("must provide the --{what} flag with --raw and --scope {scope}"))
             .hint("a value opens only in the place that it was sealed for")
     };
-    let namespace = match &args.namespace {
-        Some(namespace) => namespace.as_str(),
+    let namespace = match args.namespace() {
+        Some(namespace) => namespace,
         None if scope == Scope::ClusterWide => "",
         None => return Err(missing("namespace")),
     };

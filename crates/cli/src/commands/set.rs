@@ -14,8 +14,8 @@ use crate::value::ValueArgs;
 
 /// Set one value of an encrypted file, in place
 ///
-/// The value comes from standard input, or is asked for without echo. It becomes a text, or what is there now is of (a number stays a
-/// number). Only its line, the MAC and the date change. What does not exist yet is made.
+/// The value comes from standard input, or is asked for without echo. Where a number, boolean or date stands now it must be one, too;
+/// otherwise it becomes a text. Only its line, the MAC and the date change. What does not exist yet is made.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

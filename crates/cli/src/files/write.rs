@@ -240,6 +240,10 @@ impl Draft {
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
+        Self::named(directory, mode)
+    }
+
+    fn named(directory: PathBuf, mode: u32) -> io::Result<Self> {
         let guard = cleanup::guard(&fresh_name(&directory))?;
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(guard.path())?;
         Ok(Self { file, name: Some(guard), directory })
@@ -380,6 +384,24 @@ mod tests {
             assert_eq!(won.len(), 1);
             assert_eq!(fs::read_to_string(&path).unwrap(), *won[0]);
         }
+        assert_eq!(names(directory.path()), ["a.yaml"]);
+    }
+
+    #[test]
+    fn where_files_need_a_name_it_goes_the_same_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.yaml");
+        let draft = |content: &[u8]| {
+            let mut draft = Draft::named(directory.path().to_path_buf(), 0o600).unwrap();
+            draft.file.write_all(content).unwrap();
+            draft
+        };
+        draft(b"first").name_it(&path).unwrap();
+        assert_eq!(draft(b"second").name_it(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        draft(b"third").rename(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"third");
+        drop(draft(b"given up"));
         assert_eq!(names(directory.path()), ["a.yaml"]);
     }
 
