@@ -60,8 +60,10 @@ pub enum Finding {
 }
 
 /// What a worker has to know before it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
+    /// `metadata.resourceVersion` of the SealedSecret as far as it is known; what is read must not be older.
+    pub resource_version: String,
     /// Whether a Secret of that name exists.
     pub secret_exists: bool,
     /// Failures in a row so far.
@@ -115,11 +117,14 @@ impl Index {
     pub fn see_sealed(&mut self, name: &ObjectName, seen: Seen, listing: Listing, ring: &KeyRing) -> Wake {
         if let Some(known) = self.sealed.get_mut(name).filter(|known| known.uid == seen.uid) {
             known.listing = listing;
-            if known.fingerprint == seen.fingerprint || older(&seen.resource_version, &known.resource_version) {
+            if older(&seen.resource_version, &known.resource_version) {
+                return Wake::No;
+            }
+            known.resource_version = seen.resource_version;
+            if known.fingerprint == seen.fingerprint {
                 return Wake::No;
             }
             known.fingerprint = seen.fingerprint;
-            known.resource_version = seen.resource_version;
             known.attempts = 0;
             known.state = State::Pending;
             return Wake::Now;
@@ -246,7 +251,11 @@ impl Index {
             return None;
         }
         known.state = State::Running(Meanwhile::default());
-        Some(Work { secret_exists: self.secrets.contains_key(name), attempts: known.attempts })
+        Some(Work {
+            resource_version: known.resource_version.clone(),
+            secret_exists: self.secrets.contains_key(name),
+            attempts: known.attempts,
+        })
     }
 
     /// The worker has read the object, which may be newer than what the watch told.
@@ -384,7 +393,8 @@ mod tests {
         assert_eq!(index.start(&name()), None);
         assert_eq!(index.see_sealed(&name(), seen(1, "6"), 1, &ring(&[0])), Wake::No, "its status was written");
         assert_eq!(index.see_sealed(&name(), seen(2, "7"), 1, &ring(&[0])), Wake::Now);
-        assert_eq!(index.start(&name()), Some(Work { secret_exists: true, attempts: 0 }));
+        let work = Work { resource_version: "7".to_owned(), secret_exists: true, attempts: 0 };
+        assert_eq!(index.start(&name()), Some(work));
         assert_eq!(index.start(&name()), None, "it is in work");
         let other = Seen { uid: "another".to_owned(), ..seen(2, "9") };
         assert_eq!(index.see_sealed(&name(), other, 1, &ring(&[0])), Wake::Now, "deleted and made anew");

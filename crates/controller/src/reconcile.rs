@@ -8,7 +8,7 @@ use bulla_sealed::{Hint, KeyRing, SealingKey, UnsealOptions};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{DynamicObject, GetParams};
 use kube::core::{ApiResource, Request};
 use kube::{Api, Client, Resource as _};
 use rand::RngExt as _;
@@ -23,7 +23,7 @@ use crate::name::ObjectName;
 use crate::plan::{Existing, Plaintext, Plan, Refusal, plan};
 use crate::queue::Queue;
 use crate::record::{Fingerprint, Record};
-use crate::secrets::{ApiError, Secrets, answer, parameters};
+use crate::secrets::{ApiError, Secrets, answer, metadata_only, parameters};
 use crate::statistics::{Statistics, count};
 use crate::status::{self, Change, Outcome};
 
@@ -77,12 +77,13 @@ impl Context {
     async fn reconcile(&self, name: &ObjectName) {
         let Some(work) = self.index().start(name) else { return };
         count(&self.statistics.reconciliations);
-        let object = match self.read(name).await {
+        let not_older = GetParams::at(&work.resource_version);
+        let object = match self.read(name, &not_older).await {
             Ok(Some(object)) if object.metadata.deletion_timestamp.is_none() => object,
             Ok(_) => return self.index().forget_sealed(name),
             Err(error) => {
                 tracing::warn!(sealedsecret = %name, %error, "SealedSecret cannot be read");
-                return self.finish_unread(name, work);
+                return self.finish_unread(name, &work);
             }
         };
         let seen = seen(&object);
@@ -92,7 +93,7 @@ impl Context {
         let (sealed, settled) = match SealedSecret::decode(object.metadata.clone(), &object.data) {
             Ok(sealed) => {
                 let sealed = Arc::new(sealed);
-                let settled = self.settle(name, &sealed, seen.fingerprint, work, &ring).await;
+                let settled = self.settle(name, &sealed, seen.fingerprint, &work, &ring).await;
                 (sealed, settled)
             }
             Err(error) => {
@@ -114,7 +115,7 @@ impl Context {
                 Finding::Again
             }
         };
-        self.finish(name, seen.fingerprint, finding, work);
+        self.finish(name, seen.fingerprint, finding, &work);
     }
 
     /// Opens the object and makes its Secret so.
@@ -123,7 +124,7 @@ impl Context {
         name: &ObjectName,
         sealed: &Arc<SealedSecret>,
         fingerprint: Fingerprint,
-        work: Work,
+        work: &Work,
         ring: &Arc<KeyRing>,
     ) -> Settled {
         let secrets = Secrets::new(self.client.clone());
@@ -217,7 +218,7 @@ impl Context {
                     return Ok(());
                 }
                 Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) if error.is_race() => match self.read(name).await? {
+                Err(error) if error.is_race() => match self.read(name, &GetParams::default()).await? {
                     // Only its status or its metadata changed: what we have to say still holds.
                     Some(object) if seen(&object).fingerprint == fingerprint => {
                         resource_version = object.metadata.resource_version;
@@ -234,6 +235,7 @@ impl Context {
         let path = SealedSecret::url_path(&(), Some(&name.namespace));
         let request = Request::new(path)
             .replace_subresource("status", &name.name, &parameters(), body)
+            .map(metadata_only)
             .map_err(|error| ApiError::Unreachable(error.to_string()))?;
         answer(self.client.request_text(request)).await.map(drop)
     }
@@ -241,8 +243,15 @@ impl Context {
     /// An event that cannot be written is no reason to do anything twice.
     async fn write_event(&self, event: &Event) {
         let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
-        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        match answer(api.create(&PostParams::default(), event)).await {
+        let written = async {
+            let body = serde_json::to_vec(event).map_err(|_| ApiError::Unreadable)?;
+            let request = Request::new(Event::url_path(&(), Some(namespace)))
+                .create(&parameters(), body)
+                .map(metadata_only)
+                .map_err(|error| ApiError::Unreachable(error.to_string()))?;
+            answer(self.client.request_text(request)).await
+        };
+        match written.await {
             Ok(_) => count(&self.statistics.events),
             Err(error) => {
                 let name = event.involved_object.name.as_deref().unwrap_or_default();
@@ -251,20 +260,24 @@ impl Context {
         }
     }
 
-    async fn read(&self, name: &ObjectName) -> Result<Option<DynamicObject>, ApiError> {
+    async fn read(&self, name: &ObjectName, parameters: &GetParams) -> Result<Option<DynamicObject>, ApiError> {
         let resource = ApiResource::erase::<SealedSecret>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &name.namespace, &resource);
-        answer(api.get_opt(&name.name)).await
+        match answer(api.get_with(&name.name, parameters)).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    fn finish(&self, name: &ObjectName, fingerprint: Fingerprint, finding: Finding, work: Work) {
+    fn finish(&self, name: &ObjectName, fingerprint: Fingerprint, finding: Finding, work: &Work) {
         let again = finding == Finding::Again;
         let wake = self.index().finish(name, fingerprint, finding);
         let wake = if again && wake == Wake::Now { Wake::After(delay(work.attempts)) } else { wake };
         self.wake(name, wake);
     }
 
-    fn finish_unread(&self, name: &ObjectName, work: Work) {
+    fn finish_unread(&self, name: &ObjectName, work: &Work) {
         let fingerprint = self.index().fingerprint(name);
         if let Some(fingerprint) = fingerprint {
             self.finish(name, fingerprint, Finding::Again, work);

@@ -118,8 +118,8 @@ impl Secrets {
     /// [`ApiError`]; [`ApiError::is_race`] if it exists already.
     pub async fn create(&self, namespace: &str, secret: &Secret) -> Result<ObjectMeta, ApiError> {
         let body = serde_json::to_vec(secret).map_err(|_| ApiError::Unreadable)?;
-        let created = self.send::<PartialObjectMeta<Secret>>(resource(namespace).create(&parameters(), body)).await?;
-        Ok(created.metadata)
+        let request = resource(namespace).create(&parameters(), body).map(metadata_only);
+        Ok(self.send::<PartialObjectMeta<Secret>>(request).await?.metadata)
     }
 
     /// Replaces the Secret by `secret`, if it still has the resource version that `secret` has.
@@ -129,7 +129,7 @@ impl Secrets {
     pub async fn replace(&self, secret: &Secret) -> Result<ObjectMeta, ApiError> {
         let name = ObjectName::of(&secret.metadata);
         let body = serde_json::to_vec(secret).map_err(|_| ApiError::Unreadable)?;
-        let request = resource(&name.namespace).replace(&name.name, &parameters(), body);
+        let request = resource(&name.namespace).replace(&name.name, &parameters(), body).map(metadata_only);
         Ok(self.send::<PartialObjectMeta<Secret>>(request).await?.metadata)
     }
 
@@ -141,6 +141,13 @@ impl Secrets {
         let text = Zeroizing::new(answer(self.client.request_text(request)).await?);
         serde_json::from_str(&text).map_err(|_| ApiError::Unreadable)
     }
+}
+
+/// Asks for the metadata of what was written and not for all of it: less to write, to read and to wipe.
+pub(crate) fn metadata_only(mut request: http::Request<Vec<u8>>) -> http::Request<Vec<u8>> {
+    const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json";
+    request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(METADATA));
+    request
 }
 
 pub(crate) fn parameters() -> PostParams {
