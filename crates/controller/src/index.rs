@@ -24,6 +24,10 @@ use crate::record::{Fingerprint, Record, SecretVersion, Verdict};
 /// create another one.
 const AFTER_OBSTACLE: Duration = Duration::from_secs(1);
 
+/// How long a change that somebody else made to a Secret stays before it is reverted: two who revert each other shall not do so as fast
+/// as the API server allows.
+const BEFORE_REVERTING: Duration = Duration::from_secs(1);
+
 /// Whether a SealedSecret has to be worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
@@ -179,7 +183,7 @@ impl Index {
             }
             State::Done { version, .. } if deviates(&existing.version, version, self.drift) => {
                 known.state = State::Pending;
-                Wake::Now
+                Wake::After(BEFORE_REVERTING)
             }
             State::Refused(Obstacle::Secret) => {
                 known.state = State::Pending;
@@ -204,6 +208,8 @@ impl Index {
                 known.state = State::Pending;
                 Wake::Now
             }
+            // It may be waiting for just this.
+            State::Pending if ours => Wake::Now,
             State::Refused(Obstacle::Secret) => {
                 known.state = State::Pending;
                 if ours { Wake::Now } else { Wake::After(AFTER_OBSTACLE) }
@@ -284,7 +290,7 @@ impl Index {
             Finding::Again => Wake::Now,
             Finding::Done(..) if meanwhile.deleted => Wake::Now,
             Finding::Done(version, _) if secret.is_some_and(|secret| deviates(secret, version, self.drift)) => {
-                Wake::Now
+                Wake::After(BEFORE_REVERTING)
             }
             Finding::Refused(Obstacle::Keys) if meanwhile.keys_changed => Wake::Now,
             Finding::Refused(Obstacle::Secret) if meanwhile.secret_changed => Wake::After(AFTER_OBSTACLE),
@@ -338,7 +344,9 @@ mod tests {
 
     fn ring(indices: &[usize]) -> KeyRing {
         let mut ring = KeyRing::new(KeyOrder::default());
-        indices.iter().for_each(|index| ring.insert(KEYS[*index].clone()));
+        for index in indices {
+            ring.insert(KEYS[*index].clone());
+        }
         ring
     }
 
@@ -451,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_changed_secret_matters_as_far_as_the_drift_option_says() {
-        for (drift, expected) in [(Drift::Ignore, Wake::No), (Drift::Revert, Wake::Now)] {
+        for (drift, expected) in [(Drift::Ignore, Wake::No), (Drift::Revert, Wake::After(BEFORE_REVERTING))] {
             let mut index = settled(drift, done());
             assert_eq!(index.see_secret(&name(), secret("5", Some("mine")), 1), Wake::No, "our own write");
             assert_eq!(index.see_secret(&name(), secret("4", Some("mine")), 1), Wake::No, "an old story");
@@ -459,7 +467,7 @@ mod tests {
         }
         let mut index = settled(Drift::Ignore, done());
         let another = Existing { version: SecretVersion { uid: "t".to_owned(), ..version("9") }, ..secret("9", None) };
-        assert_eq!(index.see_secret(&name(), another, 1), Wake::Now, "another Secret in its place");
+        assert_eq!(index.see_secret(&name(), another, 1), Wake::After(BEFORE_REVERTING), "another Secret in its place");
     }
 
     #[test]

@@ -251,7 +251,9 @@ mod tests {
 
     fn ring(indices: &[usize]) -> KeyRing {
         let mut ring = KeyRing::new(KeyOrder::default());
-        indices.iter().for_each(|index| ring.insert(KEYS[*index].clone()));
+        for index in indices {
+            ring.insert(KEYS[*index].clone());
+        }
         ring
     }
 

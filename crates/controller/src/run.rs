@@ -274,6 +274,7 @@ async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Lis
         None => Api::all(context.client.clone()),
     };
     let mut listing: Listing = 0;
+    let mut listed_once = false;
     let see = |metadata, listing| {
         let name = ObjectName::of(&metadata);
         let wake = context.index().see_secret(&name, Existing::of(&metadata), listing);
@@ -289,7 +290,8 @@ async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Lis
                 for (name, wake) in woken {
                     context.wake(&name, wake);
                 }
-                if listing == 1 {
+                if !listed_once {
+                    listed_once = true;
                     listed.one();
                 }
             }

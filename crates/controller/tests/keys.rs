@@ -155,7 +155,7 @@ async fn a_key_is_renewed_by_age_and_replaced_by_cutoff_and_the_old_one_opens_on
     assert_eq!(get(running.address().unwrap(), "/v1/cert.pem").await.1, old.certificate.to_pem());
     running.stop().await;
 
-    let day = Duration::from_secs(24 * 3600);
+    let day = Duration::from_hours(24);
     let running = fixture.start_with(with(Some(day), None)).await;
     wait_for("the renewal", PATIENCE, || (running.counts().keys_created == 1).then_some(()));
     assert_ne!(get(running.address().unwrap(), "/v1/cert.pem").await.1, old.certificate.to_pem());

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, Key};
 use crate::peers::Upstream;
 
-const OBJECTS: usize = 1000;
-const ITEMS: usize = 3;
+const OBJECTS: u32 = 1000;
+const ITEMS: u32 = 3;
 const KEYS: usize = 12;
-const LONG: Duration = Duration::from_secs(1200);
+const LONG: Duration = Duration::from_mins(20);
 
 /// Twelve keys of the default size, one a month; the objects are sealed with the newest.
 fn keys(fixture: &Fixture) -> Key {
@@ -30,7 +30,7 @@ fn keys(fixture: &Fixture) -> Key {
     newest.unwrap()
 }
 
-async fn objects(fixture: &Fixture, key: &Key) {
+fn objects(fixture: &Fixture, key: &Key) {
     let values: Value = (0..ITEMS).map(|item| (format!("item-{item}"), json!(format!("value {item}")))).collect();
     for index in 0..OBJECTS {
         let mut sealed = fixture.sealed(key, &format!("object-{index:04}"), &values);
@@ -41,7 +41,7 @@ async fn objects(fixture: &Fixture, key: &Key) {
 
 async fn until_all_exist(fixture: &Fixture) {
     let limit = Instant::now() + LONG;
-    while fixture.count_secrets().await < OBJECTS {
+    while fixture.count_secrets().await < OBJECTS as usize {
         assert!(Instant::now() < limit);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -57,7 +57,7 @@ fn processor_time() -> f64 {
 
 #[expect(clippy::print_stderr, reason = "a measurement is for whoever runs it")]
 fn report(what: &str, wall: Duration) {
-    let rate = OBJECTS as f64 / wall.as_secs_f64();
+    let rate = f64::from(OBJECTS) / wall.as_secs_f64();
     eprintln!(
         "{what}: {OBJECTS} SealedSecrets of {ITEMS} items, {KEYS} keys: {:.1} s, {rate:.1} a second",
         wall.as_secs_f64()
@@ -70,13 +70,13 @@ async fn a_thousand_objects_beside_upstream() {
     needs_peers!();
     let fixture = Fixture::new("throughput");
     let key = keys(&fixture);
-    objects(&fixture, &key).await;
+    objects(&fixture, &key);
     let options = Options { keys: KeyOptions { renew_period: None, ..KeyOptions::default() }, ..fixture.options() };
 
     let (start, processor) = (Instant::now(), processor_time());
     let running = fixture.start_with(options.clone()).await;
     // Not asked of the API server, which has enough to do.
-    while running.counts().secret_writes < OBJECTS as u64 {
+    while running.counts().secret_writes < u64::from(OBJECTS) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     report("bulla", start.elapsed());
@@ -87,7 +87,7 @@ async fn a_thousand_objects_beside_upstream() {
     let processor = processor_time() - processor;
     report(&format!("bulla, {processor:.1} s of processor time"), start.elapsed());
     let counts = running.counts();
-    let items = (OBJECTS * ITEMS) as u64;
+    let items = u64::from(OBJECTS * ITEMS);
     report(&format!("bulla, {counts:?}"), start.elapsed());
     assert!(counts.private_key_operations * 10 <= items * 11, "at most 1.1 an item");
     running.stop().await;

@@ -128,7 +128,7 @@ async fn a_broken_object_tells_what_is_wrong_and_stops_no_other() {
     fixture.apply(&with("b-cut", &|spec| spec["encryptedData"]["a"] = json!("AgA=")));
     fixture.apply(&with("b-both", &|spec| spec["data"] = json!("AgA=")));
     fixture.apply(&with("b-template", &|spec| {
-        spec["template"]["data"] = json!({"url": "https://{{ .a }}", "plain": "p"})
+        spec["template"]["data"] = json!({"url": "https://{{ .a }}", "plain": "p"});
     }));
     fixture.apply(&with("b-owners", &|spec| {
         spec["template"]["metadata"]["annotations"] =
