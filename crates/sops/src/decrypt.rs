@@ -15,7 +15,7 @@ use crate::chunks::{CHUNK, in_chunks};
 use crate::file::EncryptedFile;
 use crate::keyring::{DataKeyError, KeyRing};
 use crate::metadata::{METADATA_KEY, MetadataError};
-use crate::path::Place;
+use crate::path::{MOST_PLACES, Place};
 use crate::spelling;
 use crate::subtree::tree_of;
 use crate::value::{self, MismatchedType, Scratch, UnsupportedValue};
@@ -180,11 +180,12 @@ impl<'e> Opened<'e> {
         edits.apply()
     }
 
-    /// Comments that look encrypted and do not open: moved here from another place, or damaged. They stay as they are.
+    /// Comments that look encrypted and do not open: moved here from another place, or damaged. They stay as they are. The first
+    /// hundred.
     pub fn unreadable_comments(&self) -> Vec<Place> {
         let leaves = self.plan.leaves.iter().enumerate();
         let unreadable = leaves.filter(|(number, _)| matches!(self.outcome(*number), Outcome::Unreadable));
-        unreadable.map(|(_, leaf)| Place::of(leaf.node, self.file.document())).collect()
+        unreadable.take(MOST_PLACES).map(|(_, leaf)| Place::of(leaf.node, self.file.document())).collect()
     }
 
     /// Puts every value back in its place. With `keep_items`, comments that are items of lists stay encrypted items.

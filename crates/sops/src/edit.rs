@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::before::Before;
 use crate::decrypt::Opened;
 use crate::metadata::{LastModified, METADATA_KEY, has_metadata};
-use crate::path::{Found, KeyPath, PathStep, Place};
+use crate::path::{Found, KeyPath, PathStep, Place, is_item};
 use crate::seal::{Seal, SealError, Summary};
 use crate::value::{self, MismatchedType};
 use crate::walk::{IsCommentItem, NO_COMMENT_ITEMS};
@@ -208,6 +208,8 @@ impl Opened<'_> {
             last_modified: LastModified::from(now),
             is_comment_item,
             before: Some(before),
+            new_metadata: None,
+            always_verify: true,
         };
         let (bytes, summary) = seal.apply(document, rng)?;
         Ok(Edited { bytes, summary: Some(summary) })
@@ -322,7 +324,7 @@ fn make<'d>(
             None => edits.append(node, key, &tree),
         },
         (Kind::Sequence, PathStep::Index(index)) => {
-            let length = node.children().filter(|item| item.kind() != Kind::Comment).count();
+            let length = node.children().filter(|item| is_item(*item)).count();
             if *index > length {
                 return Err(EditError::OutOfRange { place: place(), length });
             }

@@ -1,13 +1,13 @@
 //! Encrypting a document: a new data key, wrapped for every master key, and every value that the selector names in its place.
 //!
 //! ```text
-//! bytes ─ metadata appended ─ read again ─ Plan ─ values encrypted in place ─ MAC ─ bytes
+//! bytes ─ comments at the end? metadata appended, read again ─ Plan ─ values encrypted in place ─ MAC, metadata ─ bytes
 //! ```
-//! SOPS reads the file with its metadata in it, and that decides which container the last comments belong to. So the metadata goes in
-//! first, and the walk that everything goes by sees the document as SOPS will see it.
+//! SOPS reads the file with its metadata in it, and that decides which container the last comments belong to. Where there are such, the
+//! metadata goes in first, and the walk that everything goes by sees the document as SOPS will see it.
 
 use bulla_crypto::{DataKey, ValueCipher};
-use bulla_doc::{Document, Format, ParseError};
+use bulla_doc::{Document, Format, ParseError, Step};
 use bulla_keys::{KeyId, MasterKey, WrapError};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -119,8 +119,6 @@ pub async fn encrypt(
         mac_only_encrypted: recipe.mac_only_encrypted,
         last_modified,
     };
-    let document = bulla_doc::with_metadata(&document, METADATA_KEY, &metadata.to_tree())?;
-
     let seal = Seal {
         cipher: &ValueCipher::new(&data_key),
         selector: recipe.selector,
@@ -128,13 +126,63 @@ pub async fn encrypt(
         last_modified,
         is_comment_item: NO_COMMENT_ITEMS,
         before: None,
+        new_metadata: Some(&metadata),
+        always_verify: false,
     };
-    let (bytes, summary) = seal.apply(&document, rng)?;
+    let (bytes, summary) = seal_new(&seal, document, rng)?;
     if summary.encrypted == 0 && summary.plain > 0 && recipe.nothing_selected == NothingSelected::Refuse {
         let selector = Box::new(recipe.selector.clone());
         return Err(EncryptError::NothingSelected { selector, plain: summary.plain });
     }
     Ok(Encrypted { bytes, summary })
+}
+
+/// What stands as `mac` until the values are encrypted.
+const NO_MAC_YET: &str = "ENC[]";
+
+/// Encrypts the values of a document that has no metadata yet.
+fn seal_new(
+    seal: &Seal<'_>,
+    document: Document,
+    rng: &mut (dyn CryptoRng + Send),
+) -> Result<(Zeroizing<Vec<u8>>, Summary), EncryptError> {
+    // Metadata behind a block scalar without line break gives it one. That must not count if the block is encrypted, and must if not.
+    let ends_in_line = document.format() == Format::Json || document.text().ends_with(['\n', '\r']);
+    if !ends_in_line {
+        if let Ok(sealed) = (Seal { always_verify: true, ..*seal }).apply(&document, rng) {
+            return Ok(sealed);
+        }
+    } else if !has_last_comments(&document) {
+        return Ok(seal.apply(&document, rng)?);
+    }
+    // The metadata behind the last comments decides where they belong, so it must be there before anything is decided.
+    let metadata = seal.new_metadata.map(|metadata| metadata.to_tree(NO_MAC_YET));
+    let document = match &metadata {
+        Some(metadata) => bulla_doc::with_metadata(&document, METADATA_KEY, metadata)?,
+        None => document,
+    };
+    Ok(Seal { new_metadata: None, ..*seal }.apply(&document, rng)?)
+}
+
+/// May there be comments behind the last value of some branch, or on its line? Those before a last value that has no characters go-yaml
+/// loses, until something follows.
+fn has_last_comments(document: &Document) -> bool {
+    document.branches().any(|branch| {
+        let (mut is_last, mut is_inline) = (false, false);
+        for step in branch.walk() {
+            match step {
+                Step::Comment(comment) => {
+                    is_inline |= comment.is_inline();
+                    is_last = true;
+                }
+                Step::Leaf(leaf) if leaf.spelling().is_empty() => is_last = true,
+                // An inline comment stands before its value here, and behind it in the text.
+                Step::Enter(_) | Step::Leaf(_) => is_last = std::mem::take(&mut is_inline),
+                Step::Leave(_) => {}
+            }
+        }
+        is_last
+    })
 }
 
 fn check(document: &Document) -> Result<(), EncryptError> {

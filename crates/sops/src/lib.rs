@@ -50,3 +50,20 @@ pub use selector::{Selector, SelectorError, SelectorKind};
 pub use status::{Status, StatusError, status};
 pub use value::{MismatchedType, UnsupportedValue};
 pub use walk::PathsTooLong;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn futures_can_be_spawned() {
+        fn is_send<T: Send>(_: T) {}
+        fn of_encrypt<'a>(recipe: &'a Recipe<'a>, rng: &'a mut (dyn rand_core::CryptoRng + Send)) {
+            is_send(encrypt(b"", bulla_doc::Format::Yaml, recipe, rng));
+        }
+        fn of_decrypt(ring: &dyn KeyRing) {
+            is_send(decrypt(b"", bulla_doc::Format::Yaml, ring));
+        }
+        let _ = (of_encrypt, of_decrypt);
+    }
+}

@@ -1,12 +1,15 @@
 //! Where something is in a document: `["db"]["hosts"][0]`, the path grammar of SOPS' command line.
 //!
 //! Keys stand in double or single quotes, without escapes; numbers count the items of a list from 0. Comments are no items: SOPS
-//! counts them in `--extract` and `set`, so that an index changes when a comment is written.
+//! counts them in `--extract` and `set`, so that an index changes when a comment is written. The encrypted items that SOPS makes of
+//! comments of a list are none either.
 
 use std::fmt;
 use std::str::FromStr;
 
 use bulla_doc::{Document, Kind, Node, Position};
+
+use crate::walk::TYPED_COMMENT_ITEMS;
 
 /// A path from the top of a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -35,7 +38,7 @@ impl KeyPath {
             if let Some(key) = inner.key() {
                 steps.push(PathStep::Key(key.to_owned()));
             } else if inner.kind() != Kind::Comment {
-                let items = outer.children().filter(|item| item.kind() != Kind::Comment);
+                let items = outer.children().filter(|item| is_item(*item));
                 steps.push(PathStep::Index(items.take_while(|item| item.id() != inner.id()).count()));
             }
             inner = outer;
@@ -54,7 +57,7 @@ impl KeyPath {
             let next = match step {
                 PathStep::Key(key) => node.get(key),
                 PathStep::Index(index) if node.kind() == Kind::Sequence => {
-                    node.children().filter(|item| item.kind() != Kind::Comment).nth(*index)
+                    node.children().filter(|item| is_item(*item)).nth(*index)
                 }
                 PathStep::Index(_) => None,
             };
@@ -62,6 +65,11 @@ impl KeyPath {
         }
         Ok(node)
     }
+}
+
+/// Does it count in its list?
+pub(crate) fn is_item(node: Node<'_>) -> bool {
+    node.kind() != Kind::Comment && !node.as_str().is_some_and(TYPED_COMMENT_ITEMS)
 }
 
 /// The part of a path that exists.
@@ -136,6 +144,9 @@ impl FromStr for KeyPath {
         Ok(Self { branch: 0, steps })
     }
 }
+
+/// How many places are named where there may be many. Finding each takes time linear in the file.
+pub(crate) const MOST_PLACES: usize = 100;
 
 /// A place in a file, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::before::Before;
-use crate::metadata::{self, LastModified};
-use crate::path::Place;
+use crate::metadata::{self, LastModified, METADATA_KEY, NewMetadata};
+use crate::path::{MOST_PLACES, Place};
 use crate::selector::{Selector, SelectorKind};
 use crate::subtree::tree_of;
 use crate::value::{self, Scratch, UnsupportedValue};
@@ -40,7 +40,7 @@ pub struct Summary {
     pub encrypted_comments: usize,
     /// Aliases that became copies of what they stood for, because it is encrypted.
     pub expanded_aliases: usize,
-    /// Aliases in unencrypted parts that stood for something encrypted: its copies are plain text now.
+    /// Aliases in unencrypted parts that stood for something encrypted: its copies are plain text now. The first hundred.
     pub plain_copies: Vec<Place>,
 }
 
@@ -88,6 +88,10 @@ pub(crate) struct Seal<'a> {
     pub(crate) is_comment_item: IsCommentItem<'a>,
     /// The file as it was before it was edited, whose texts are taken over for what did not change.
     pub(crate) before: Option<&'a Before<'a>>,
+    /// The metadata that is to be added; `None` if the document has it already.
+    pub(crate) new_metadata: Option<&'a NewMetadata<'a>>,
+    /// Is the result to be read again in any case?
+    pub(crate) always_verify: bool,
 }
 
 impl Seal<'_> {
@@ -108,21 +112,27 @@ impl Seal<'_> {
         let mac = self.encrypt_mac(mac?, rng);
         self.check_comments(&plan, &texts, document)?;
 
+        let summary = Summary::new(&plan, document);
+        let is_exposed = self.is_exposed(&plan, document);
+        if !is_exposed && !cfg!(debug_assertions) {
+            let edits = self.edits(document, &plan, &texts, &mac, false);
+            drop(texts);
+            return Ok((edits.apply(), summary));
+        }
         // First with the spelling that unchanged values had, then, if that does not fit where they are now, without.
         let attempts: &[bool] = if self.before.is_some() { &[true, false] } else { &[false] };
         let mut fault = Fault::Whole;
         for &as_before in attempts {
-            let bytes = self.edit(document, &plan, &texts, &mac, as_before);
-            let verified = if self.needs_verification(&plan, &bytes) {
-                verify::verify(&bytes, document, &plan, &texts, self.selector)
-            } else {
-                Ok(())
-            };
-            match verified {
-                Ok(()) => return Ok((bytes, Summary::new(&plan, document))),
+            let bytes = self.edits(document, &plan, &texts, &mac, as_before).apply();
+            match verify::verify(&bytes, document, &plan, &texts, self.selector) {
+                Ok(()) => return Ok((bytes, summary)),
                 Err(found) => fault = found,
             }
         }
+        debug_assert!(
+            is_exposed || document.text().len() <= ALWAYS_VERIFIED,
+            "a document that was held to be safe is not"
+        );
         Err(match fault {
             Fault::Leaf(node) => SealError::Moved { place: Place::of(node, document) },
             Fault::Whole => SealError::Unreadable,
@@ -163,14 +173,14 @@ impl Seal<'_> {
         Ok(())
     }
 
-    fn edit(
+    fn edits<'d>(
         &self,
-        document: &Document,
-        plan: &Plan<'_>,
+        document: &'d Document,
+        plan: &Plan<'d>,
         texts: &Texts,
         mac: &str,
         as_before: bool,
-    ) -> Zeroizing<Vec<u8>> {
+    ) -> Edits<'d> {
         let mut edits = Edits::new(document);
         for (job, text) in texts.iter() {
             let leaf = &plan.leaves[job.leaf as usize];
@@ -193,32 +203,47 @@ impl Seal<'_> {
             });
             edits.set_tree(alias.node, &tree);
         }
-        metadata::update(&mut edits, document, mac, self.last_modified);
-        edits.apply()
+        match self.new_metadata {
+            None => metadata::update(&mut edits, document, mac, self.last_modified),
+            Some(metadata) => {
+                let tree = metadata.to_tree(mac);
+                for branch in document.branches() {
+                    edits.append(branch, METADATA_KEY, &tree);
+                }
+            }
+        }
+        edits
     }
 
-    /// A large document without comments and aliases has nothing that could be found elsewhere, and reading it again would take longer
-    /// than encrypting it.
-    fn needs_verification(&self, plan: &Plan<'_>, bytes: &[u8]) -> bool {
-        bytes.len() <= ALWAYS_VERIFIED || self.before.is_some() || plan.has_comments() || !plan.aliases.is_empty()
+    /// Must the result be read again, because something in it might be found elsewhere than it is now?
+    ///
+    /// Comments could: where they belong depends on the lines around them. But a value on one line stays on one line, so where comments
+    /// have lines of their own nothing can happen to them. Reading a large document again takes longer than encrypting it.
+    fn is_exposed(&self, plan: &Plan<'_>, document: &Document) -> bool {
+        let has_comments = || {
+            plan.has_comments()
+                && plan.leaves.iter().any(|leaf| match leaf.role {
+                    Role::Comment => leaf.node.is_inline(),
+                    Role::Value => leaf.encrypted && leaf.node.spelling().contains(['\n', '\r']),
+                    Role::CommentItem => true,
+                })
+        };
+        self.always_verify
+            || document.text().len() <= ALWAYS_VERIFIED
+            || self.before.is_some()
+            || !plan.aliases.is_empty()
+            || has_comments()
     }
 }
 
 impl Summary {
     fn new(plan: &Plan<'_>, document: &Document) -> Self {
         let mut summary = Summary::default();
-        let mut scratch = Scratch::default();
         for leaf in &plan.leaves {
             match (leaf.role, leaf.encrypted) {
-                (Role::Value, encrypted) => {
-                    let value = leaf.node.value();
-                    let is_empty = value::text(&value, &mut scratch).is_ok_and(<[u8]>::is_empty);
-                    match (is_empty, encrypted) {
-                        (true, _) => {}
-                        (false, true) => summary.encrypted += 1,
-                        (false, false) => summary.plain += 1,
-                    }
-                }
+                (Role::Value, _) if leaf.node.as_str() == Some("") => {}
+                (Role::Value, true) => summary.encrypted += 1,
+                (Role::Value, false) => summary.plain += 1,
                 (Role::Comment, true) if !leaf.node.comment().is_empty() => summary.encrypted_comments += 1,
                 (Role::CommentItem, _) => summary.encrypted_comments += 1,
                 (Role::Comment, _) => {}
@@ -226,7 +251,8 @@ impl Summary {
         }
         for alias in plan.aliases.iter().filter(|alias| plan.is_alias_encrypted(alias)) {
             summary.expanded_aliases += 1;
-            if plan.is_alias_different(alias) && has_plain_value(plan, alias) {
+            let is_plain = plan.is_alias_different(alias) && has_plain_value(plan, alias);
+            if is_plain && summary.plain_copies.len() < MOST_PLACES {
                 summary.plain_copies.push(Place::of(alias.node, document));
             }
         }

@@ -5,7 +5,7 @@ use bulla_doc::{Document, Format};
 
 use crate::decrypt::ReadError;
 use crate::metadata::{Metadata, MetadataError, has_metadata};
-use crate::path::Place;
+use crate::path::{MOST_PLACES, Place};
 use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS};
 
 /// What is known about an encrypted file.
@@ -16,9 +16,11 @@ pub struct Status {
     pub metadata: Metadata,
     /// Values that have the form of encrypted ones, as the rule says.
     pub encrypted: usize,
-    /// Values that are plain text, and encrypted by the rule. The file cannot be decrypted with them in it.
+    /// Values that are plain text, and encrypted by the rule. The file cannot be decrypted with them in it. The first hundred.
     pub plain: Vec<Place>,
-    /// Lines of comments that are plain text, and encrypted by the rule. Old versions of SOPS left them so.
+    /// How many of them there are.
+    pub plain_count: usize,
+    /// Lines of comments that are plain text, and encrypted by the rule. Old versions of SOPS left them so. The first hundred.
     pub plain_comments: Vec<Place>,
     /// Values that are plain text as the rule says.
     pub unselected: usize,
@@ -48,21 +50,31 @@ pub fn status(bytes: &[u8], format: Format) -> Result<Option<Status>, StatusErro
         metadata => metadata.map_err(ReadError::from)?,
     };
     let plan = Plan::new(&document, &metadata.selector, TYPED_COMMENT_ITEMS)?;
-    let mut status = Status { metadata, encrypted: 0, plain: Vec::new(), plain_comments: Vec::new(), unselected: 0 };
+    let mut status =
+        Status { metadata, encrypted: 0, plain: Vec::new(), plain_count: 0, plain_comments: Vec::new(), unselected: 0 };
     for leaf in &plan.leaves {
         match (leaf.role, leaf.encrypted) {
             _ if is_empty(leaf) => {}
             (Role::Comment, false) => {}
             (Role::Value | Role::CommentItem, false) => status.unselected += 1,
             (Role::Comment, true) if EncryptedValue::parse(leaf.node.comment()).is_some() => {}
-            (Role::Comment, true) => status.plain_comments.push(Place::of(leaf.node, &document)),
+            (Role::Comment, true) => add(&mut status.plain_comments, leaf, &document),
             (Role::Value | Role::CommentItem, true) if leaf.node.as_str().and_then(EncryptedValue::parse).is_some() => {
                 status.encrypted += usize::from(leaf.role == Role::Value);
             }
-            (Role::Value | Role::CommentItem, true) => status.plain.push(Place::of(leaf.node, &document)),
+            (Role::Value | Role::CommentItem, true) => {
+                status.plain_count += 1;
+                add(&mut status.plain, leaf, &document);
+            }
         }
     }
     Ok(Some(status))
+}
+
+fn add(places: &mut Vec<Place>, leaf: &Leaf<'_>, document: &Document) {
+    if places.len() < MOST_PLACES {
+        places.push(Place::of(leaf.node, document));
+    }
 }
 
 /// Empty texts and comments are never encrypted.

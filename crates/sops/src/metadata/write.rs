@@ -7,9 +7,6 @@ use super::field::Fields;
 use super::{FORMAT_VERSION, KeyEntry, LastModified, METADATA_KEY};
 use crate::selector::Selector;
 
-/// What stands as `mac` until the values are encrypted.
-const NO_MAC_YET: &str = "ENC[]";
-
 /// The metadata of a file that is being encrypted.
 #[derive(Debug)]
 pub(crate) struct NewMetadata<'a> {
@@ -20,8 +17,8 @@ pub(crate) struct NewMetadata<'a> {
 }
 
 impl NewMetadata<'_> {
-    /// The entry with sorted fields, and something in the place of the MAC.
-    pub(crate) fn to_tree(&self) -> Tree {
+    /// The entry with sorted fields.
+    pub(crate) fn to_tree(&self, mac: &str) -> Tree {
         let mut fields: Vec<(&str, Tree)> = Vec::new();
         for source in Source::ALL {
             let keys: Vec<_> = self.keys.iter().filter(|key| key.source() == source).map(KeyEntry::to_tree).collect();
@@ -30,7 +27,7 @@ impl NewMetadata<'_> {
             }
         }
         fields.push(("lastmodified", Tree::string(&self.last_modified.to_string())));
-        fields.push(("mac", Tree::string(NO_MAC_YET)));
+        fields.push(("mac", Tree::string(mac)));
         if self.mac_only_encrypted {
             fields.push(("mac_only_encrypted", Tree::Scalar(bulla_doc::Scalar::Bool(true))));
         }
@@ -77,7 +74,7 @@ mod tests {
         let keys = [key("age1a"), key("age1b")];
         let selector = Selector::default();
         let new = NewMetadata { keys: &keys, selector: &selector, mac_only_encrypted: true, last_modified };
-        let document = bulla_doc::write(&[Tree::mapping([("sops", new.to_tree())])], Format::Yaml, None);
+        let document = bulla_doc::write(&[Tree::mapping([("sops", new.to_tree("ENC[mac]"))])], Format::Yaml, None);
         let expected = "sops:
     age:
         - enc: |
@@ -91,7 +88,7 @@ mod tests {
             -----END AGE ENCRYPTED FILE-----
           recipient: age1b
     lastmodified: \"2026-01-02T03:04:05Z\"
-    mac: ENC[]
+    mac: ENC[mac]
     mac_only_encrypted: true
     unencrypted_suffix: _unencrypted
     version: 3.13.3

@@ -245,6 +245,80 @@ fn any_edited_text_comes_back_byte_for_byte() {
     assert!(done > 700, "only {done} documents were usable");
 }
 
+/// Every value with its path.
+fn values(bytes: &[u8]) -> Vec<(KeyPath, String)> {
+    let document = Document::parse(bytes, Format::Yaml)
+        .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(bytes)));
+    let leaves = document.branches().flat_map(bulla_doc::Node::walk).filter_map(|step| match step {
+        bulla_doc::Step::Leaf(leaf) => Some((KeyPath::of(leaf, &document), format!("{:?}", leaf.value()))),
+        _ => None,
+    });
+    leaves.collect()
+}
+
+#[test]
+fn any_value_can_be_set_or_removed_and_the_others_stay() {
+    let (mut done, mut refused) = (0, 0);
+    for seed in 0..600 {
+        let plain = Yaml::new(seed).generate();
+        // Without its last value, the last line of such a file may be that of a block, which would lose its line break.
+        if !plain.ends_with('\n') {
+            continue;
+        }
+        let Ok(encrypted) = encrypt(plain.as_bytes(), Format::Yaml, &Rule::DEFAULT, seed) else { continue };
+        let before = values(plain.as_bytes());
+        let mut random = Random::new(seed);
+        let (path, _) = before[random.below(before.len())].clone();
+        let is_set = random.once_in(2);
+        let change_of = |path: &KeyPath| {
+            let path = path.clone();
+            if is_set {
+                Change::Set { path, value: NewValue::Tree(Tree::string("new value")) }
+            } else {
+                Change::Remove { path }
+            }
+        };
+        let context = || format!("seed {seed}, {:?}\n{plain}", change_of(&path));
+        let edited = match change(&encrypted.bytes, Format::Yaml, vec![change_of(&path)]) {
+            Ok(edited) => edited,
+            // Nothing that shares its line can be removed.
+            Err(EditError::Remove { .. }) => continue,
+            // Nor can what leaves an empty mapping below its dash, yet.
+            Err(EditError::Parse(_)) => {
+                refused += 1;
+                continue;
+            }
+            Err(error) => panic!("{}\n{}", chain(&error), context()),
+        };
+        let after = decrypt(&edited.bytes, Format::Yaml).unwrap_or_else(|error| panic!("{error}\n{}", context()));
+        let shown = String::from_utf8_lossy(&after);
+        let after = values(&after);
+        if is_set {
+            let expected: Vec<_> = before
+                .iter()
+                .map(|(at, value)| {
+                    if *at == path {
+                        (at, format!("{:?}", bulla_doc::Value::text("new value")))
+                    } else {
+                        (at, value.clone())
+                    }
+                })
+                .collect();
+            assert_eq!(
+                after.iter().map(|(at, value)| (at, value.clone())).collect::<Vec<_>>(),
+                expected,
+                "{}\n{shown}",
+                context()
+            );
+        } else {
+            let expected: Vec<_> = before.iter().filter(|(at, _)| *at != path).map(|(_, value)| value).collect();
+            assert_eq!(after.iter().map(|(_, value)| value).collect::<Vec<_>>(), expected, "{}\n{shown}", context());
+        }
+        done += 1;
+    }
+    assert!(done > 300 && refused < 6, "{done} documents, {refused} refused");
+}
+
 #[test]
 fn a_file_of_sops_keeps_its_lines_under_a_change() {
     needs_peers!();
@@ -263,6 +337,30 @@ fn a_file_of_sops_keeps_its_lines_under_a_change() {
     let decrypted = decrypt(&by_sops, Format::Yaml).unwrap();
     let expected = plain.replace("admin", "third");
     assert_eq!(essence(trees(&decrypted, Format::Yaml)), essence(trees(expected.as_bytes(), Format::Yaml)));
+}
+
+#[test]
+fn comments_that_sops_made_items_stay_items_under_a_change_and_become_comments_in_an_edited_text() {
+    needs_peers!();
+    let plain = "l:\n    # first\n    - a\n    # second\n    - b\nm: x\n";
+    let encrypted = Sops::new().encrypt(plain.as_bytes(), Format::Yaml, &Rule::DEFAULT).unwrap();
+    let changed = change(&encrypted, Format::Yaml, vec![set(r#"["l"][1]"#, Tree::string("c"))]).unwrap();
+    let lines = new_lines(&encrypted, &changed.bytes);
+    assert_eq!(lines, ["    -", "    lastmodified: \"2026-02-03T00:00:00Z\"", "    mac:"]);
+    assert_eq!(decrypt(&changed.bytes, Format::Yaml).unwrap().as_slice(), plain.replace("- b", "- c").as_bytes());
+
+    let edited = plain.replace('x', "y");
+    let updated = update(&encrypted, Format::Yaml, edited.as_bytes()).unwrap();
+    assert_eq!(decrypt(&updated.bytes, Format::Yaml).unwrap().as_slice(), edited.as_bytes());
+    let lines = new_lines(&encrypted, &updated.bytes);
+    assert_eq!(lines, ["    #", "    #", "m:", "    lastmodified: \"2026-02-03T00:00:00Z\"", "    mac:"]);
+    // Their ciphertext is the old one.
+    let texts = |bytes: &[u8]| -> Vec<String> {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let comments = text.lines().filter(|line| line.ends_with("type:comment]"));
+        comments.map(|line| line[line.find("ENC[").unwrap()..].to_owned()).collect()
+    };
+    assert_eq!(texts(&updated.bytes), texts(&encrypted));
 }
 
 #[test]

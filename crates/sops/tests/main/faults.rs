@@ -3,6 +3,8 @@
 use bulla_doc::Format;
 use bulla_sops::{EncryptedFile, SelectorKind, danger};
 
+use bulla_testkit::mutate::{Random, mutate};
+
 use crate::support::{Rule, chain, decrypt, encrypt, identities, moment, now, random, ring};
 
 const PLAIN: &str = "\
@@ -291,4 +293,53 @@ fn keys_must_be_there_and_differ() {
     assert_eq!(run(&[]), "no key to encrypt for: name at least one recipient");
     assert!(run(&[&key, &key]).ends_with("is named twice"));
     assert!(run(&[&key, &wrong]).starts_with("cannot wrap the data key for age age1nonsense: "));
+}
+
+#[test]
+fn no_mutation_of_an_encrypted_file_panics_or_changes_a_value_unseen() {
+    let good = encrypted();
+    let secrets = |text: &[u8]| -> Vec<String> {
+        let document = bulla_doc::Document::parse(text, Format::Yaml).unwrap();
+        let leaves = document.branches().flat_map(bulla_doc::Node::walk).filter_map(|step| match step {
+            bulla_doc::Step::Leaf(leaf) if leaf.value() != bulla_doc::Value::Null => {
+                Some(format!("{:?}", leaf.value()))
+            }
+            _ => None,
+        });
+        leaves.filter(|value| value != "String([])").collect()
+    };
+    let expected = secrets(PLAIN.as_bytes());
+    let mut opened = 0;
+    for seed in 0..4000 {
+        let text = mutate(&mut Random::new(seed), good.as_bytes(), good.as_bytes());
+        let _ = bulla_sops::status(&text, Format::Yaml);
+        if let Ok(plain) = decrypt(&text, Format::Yaml) {
+            // Values may be re-typed, and plain ones may share their characters otherwise; what is joined stays the same.
+            let text = String::from_utf8_lossy(&text).into_owned();
+            assert!(secrets(&plain).len() <= expected.len() + 1, "seed {seed}\n{text}");
+            for secret in ["admin", "hunter2", "5432", "5433", "same", "other"] {
+                assert!(String::from_utf8_lossy(&plain).contains(secret), "seed {seed}\n{text}");
+            }
+            opened += 1;
+        }
+    }
+    assert!(opened > 100, "only {opened} still open");
+}
+
+#[test]
+fn what_nests_deeply_is_refused_or_encrypted_and_never_ends_the_program() {
+    for depth in [100, 1000, 9000] {
+        let list = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let mapping = format!("{}1{}", "{k: ".repeat(depth), "}".repeat(depth));
+        for plain in [
+            format!("a: {list}\n"),
+            format!("a: {mapping}\n"),
+            format!("a: &a {list}\nb: *a\n"),
+            format!("a_unencrypted: &a {mapping}\nb: *a\n"),
+        ] {
+            if let Ok(encrypted) = encrypt(plain.as_bytes(), Format::Yaml, &Rule::DEFAULT, 1) {
+                decrypt(&encrypted.bytes, Format::Yaml).unwrap();
+            }
+        }
+    }
 }

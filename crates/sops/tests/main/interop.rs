@@ -60,6 +60,49 @@ fn sops_opens_what_bulla_writes() {
     assert!(done > DOCUMENTS, "only {done} documents were usable");
 }
 
+/// Documents whose last characters matter to what SOPS reads once the metadata stands behind them.
+const ENDS: &[&str] = &[
+    "a: |\n  text",
+    "a: |+\n  text",
+    "a: |-\n  text",
+    "a: >\n  text\n",
+    "a: |+\n  text\n\n\n",
+    "a: | # comment\n  text",
+    "a: x # comment",
+    "a: x\n# comment",
+    "a:\n  b: x\n  # comment\n# another",
+    "a:\n  - x\n  -",
+    "a:\n  # lost\n  -\n",
+    "a:",
+    "a: # comment",
+    "a: x\n...\n",
+    "a: x\n---\nb: y",
+    "a: x\n---",
+    "{a: x}",
+    "{a: x} # comment",
+    "a: \"x",
+];
+
+#[test]
+fn the_end_of_a_document_is_kept() {
+    needs_peers!();
+    let sops = Sops::new();
+    for plain in ENDS {
+        if Document::parse(plain.as_bytes(), Format::Yaml).is_err() {
+            continue;
+        }
+        let encrypted = encrypt(plain.as_bytes(), Format::Yaml, &Rule::DEFAULT, 1).unwrap().bytes;
+        let text = String::from_utf8_lossy(&encrypted);
+        let decrypted = decrypt(&encrypted, Format::Yaml).unwrap_or_else(|error| panic!("{error}: {plain:?}\n{text}"));
+        assert_eq!(String::from_utf8_lossy(&decrypted), *plain, "{text}");
+        let by_sops =
+            sops.decrypt(&encrypted, Format::Yaml).unwrap_or_else(|error| panic!("{error}: {plain:?}\n{text}"));
+        let (found, _) = essence(trees(&by_sops, Format::Yaml));
+        let (expected, _) = essence(trees(plain.as_bytes(), Format::Yaml));
+        assert_eq!(found, expected, "{plain:?}\n{text}");
+    }
+}
+
 #[test]
 fn bulla_opens_what_sops_writes() {
     needs_peers!();
@@ -86,4 +129,23 @@ fn bulla_opens_what_sops_writes() {
         done += 1;
     }
     assert!(done > DOCUMENTS * 2 / 3, "only {done} documents were usable");
+}
+
+/// getsops/sops#2281: a comment that is encrypted in a list hides the comments before it from SOPS when it decrypts.
+#[test]
+fn files_that_sops_cannot_open_itself_are_opened() {
+    needs_peers!();
+    let sops = Sops::new();
+    let plain =
+        "l:\n    # secret\n    # a second line\n    - a\n    - b\n    # secret\n    # more\n    - [c, {d: e}]\nm: f\n";
+    let rule = Rule::new(SelectorKind::EncryptedCommentRegex, "secret");
+    let encrypted = sops.encrypt(plain.as_bytes(), Format::Yaml, &rule).unwrap();
+    assert!(sops.decrypt(&encrypted, Format::Yaml).is_err(), "SOPS has learnt it: bring the differences up to date");
+    let decrypted = decrypt(&encrypted, Format::Yaml).unwrap();
+    assert_eq!(essence(trees(&decrypted, Format::Yaml)), essence(trees(plain.as_bytes(), Format::Yaml)));
+
+    // What bulla writes for the same document has comments where SOPS has items, and SOPS opens it.
+    let encrypted = encrypt(plain.as_bytes(), Format::Yaml, &rule, 1).unwrap().bytes;
+    let decrypted = sops.decrypt(&encrypted, Format::Yaml).unwrap();
+    assert_eq!(essence(trees(&decrypted, Format::Yaml)), essence(trees(plain.as_bytes(), Format::Yaml)));
 }
