@@ -1,1 +1,3 @@
-//! `bulla-sealed` against the programs it must agree with.
+//! `bulla-sealed` against the real kubeseal.
+
+mod kubeseal;
