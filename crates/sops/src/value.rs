@@ -125,6 +125,8 @@ fn has_form(text: &str, form: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn written(value: &Value<'_>) -> String {
@@ -200,6 +202,24 @@ mod tests {
             assert_eq!(value.as_ref().ok().map(written).as_deref(), expected, "{kind} {input}");
             if expected.is_none() {
                 assert_eq!(value.unwrap_err(), MismatchedType(kind));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(int: i64, float: f64, text: Vec<u8>, flag: bool) {
+            for value in [Value::Int(int), Value::Float(float), Value::String(text.into()), Value::Bool(flag)] {
+                let mut scratch = Scratch::default();
+                let written = super::text(&value, &mut scratch).unwrap();
+                prop_assert!(!matches!(value, Value::Float(_)) || !written.contains(&b'e'), "no exponent");
+                let read = read(kind(&value).unwrap(), written).unwrap();
+                match (&read, &value) {
+                    (Value::Float(read), Value::Float(value)) => {
+                        prop_assert!(read.to_bits() == value.to_bits() || (read.is_nan() && value.is_nan()));
+                    }
+                    _ => prop_assert_eq!(&read, &value),
+                }
             }
         }
     }

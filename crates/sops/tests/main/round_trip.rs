@@ -219,4 +219,20 @@ fn no_nonce_is_used_twice() {
     nonces.sort_unstable();
     nonces.dedup();
     assert_eq!(nonces.len(), 1502);
+    assert_eq!(decrypt(&encrypted.bytes, Format::Yaml).unwrap().as_slice(), plain.as_bytes());
+}
+
+#[test]
+fn time_is_linear_in_the_number_of_keys() {
+    let measure = |keys: usize| {
+        let plain: String = (0..keys).map(|key| format!("key-{key}: value {key}\n")).collect();
+        let start = std::time::Instant::now();
+        let encrypted = encrypt(plain.as_bytes(), Format::Yaml, &Rule::DEFAULT, 1).unwrap().bytes;
+        assert_eq!(decrypt(&encrypted, Format::Yaml).unwrap().as_slice(), plain.as_bytes());
+        start.elapsed()
+    };
+    measure(500);
+    let (few, many) = (measure(1_000), measure(16_000));
+    // Sixteen times the keys; a quadratic step would make it 256 times the time.
+    assert!(many < few * 80, "{few:?} and {many:?}");
 }
