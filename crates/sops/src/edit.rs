@@ -9,6 +9,8 @@
 //! Comments that SOPS left as items of a list stay so under a change, and become comments in an edited text. The `version` stays, as
 //! it does under `sops set`; only the two fields of the metadata that must change do.
 
+use std::fmt;
+
 use bulla_crypto::ValueKind;
 use bulla_doc::{Document, EditError as RemoveError, Edits, Kind, Node, ParseError, Scalar, Tree};
 use rand_core::CryptoRng;
@@ -46,13 +48,21 @@ pub enum Change {
     },
 }
 
-/// What a value is set to.
-#[derive(Debug)]
+/// What a value is set to. `Debug` shows no text.
 pub enum NewValue {
     /// A value of its own type, or a container.
     Tree(Tree),
     /// A text for a value of the type that is there now, in SOPS' spelling: `42`, `true`, a date. A string where nothing is there.
     Text(Zeroizing<String>),
+}
+
+impl fmt::Debug for NewValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tree(tree) => f.debug_tuple("Tree").field(tree).finish(),
+            Self::Text(_) => f.write_str("Text(..)"),
+        }
+    }
 }
 
 /// A file that was edited.
