@@ -24,7 +24,7 @@ use crate::selector::{Level, Selector};
 /// Longest sum of the paths of all containers in bytes: what a document that nests thousands of levels may cost.
 const LONGEST_PATHS: usize = 1 << 28;
 
-/// The paths of a document take more than [`LONGEST_PATHS`].
+/// The paths of a document take more memory than they may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the document nests so deeply that its paths take more than 256 MiB")]
 pub struct PathsTooLong;

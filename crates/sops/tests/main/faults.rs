@@ -297,7 +297,9 @@ fn keys_must_be_there_and_differ() {
 
 #[test]
 fn no_mutation_of_an_encrypted_file_panics_or_changes_a_value_unseen() {
-    let good = encrypted();
+    // A file that is the same in every run, so that a seed says what happened.
+    let vectors = bulla_testkit::vectors::vectors("tests/vectors/sops/by-sops");
+    let good = vectors.iter().find(|vector| vector.name == "rotate.yaml").unwrap();
     let secrets = |text: &[u8]| -> Vec<String> {
         let document = bulla_doc::Document::parse(text, Format::Yaml).unwrap();
         let leaves = document.branches().flat_map(bulla_doc::Node::walk).filter_map(|step| match step {
@@ -308,22 +310,22 @@ fn no_mutation_of_an_encrypted_file_panics_or_changes_a_value_unseen() {
         });
         leaves.filter(|value| value != "String([])").collect()
     };
-    let expected = secrets(PLAIN.as_bytes());
+    let expected = secrets(&decrypt(&good.body, Format::Yaml).unwrap());
     let mut opened = 0;
     for seed in 0..4000 {
-        let text = mutate(&mut Random::new(seed), good.as_bytes(), good.as_bytes());
+        let text = mutate(&mut Random::new(seed), &good.body, &good.body);
         let _ = bulla_sops::status(&text, Format::Yaml);
         if let Ok(plain) = decrypt(&text, Format::Yaml) {
             // Values may be re-typed, and plain ones may share their characters otherwise; what is joined stays the same.
             let text = String::from_utf8_lossy(&text).into_owned();
             assert!(secrets(&plain).len() <= expected.len() + 1, "seed {seed}\n{text}");
-            for secret in ["admin", "hunter2", "5432", "5433", "same", "other"] {
+            for secret in ["admin", "hunter2", "5432", "one", "two"] {
                 assert!(String::from_utf8_lossy(&plain).contains(secret), "seed {seed}\n{text}");
             }
             opened += 1;
         }
     }
-    assert!(opened > 100, "only {opened} still open");
+    assert!(opened > 20, "only {opened} still open");
 }
 
 #[test]
