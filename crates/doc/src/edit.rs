@@ -245,7 +245,7 @@ impl<'d> Edits<'d> {
             return;
         }
         let empty = if parent.kind() == Kind::Mapping { "{}" } else { "[]" };
-        match self.value_place(parent) {
+        match self.value_place(parent).or_else(|| self.item_place(parent)) {
             Some(place) => self.change(place..place, &format!(" {empty}")),
             None => self.change(end..end, &format!("{empty}\n")),
         }
@@ -282,7 +282,7 @@ impl<'d> Edits<'d> {
     fn replace_scalar(&mut self, scalar: Node<'d>, text: &str) {
         let is_block = text.starts_with(['|', '>']) && self.document.format() == Format::Yaml;
         let (header, lines) =
-            if is_block { text.split_at(text.find(['\n', '\r']).unwrap_or(text.len())) } else { (text, "") };
+            if is_block { text.split_at(text.find(LINE_BREAKS).unwrap_or(text.len())) } else { (text, "") };
         match spell::place(scalar) {
             // An empty value has no characters, and nothing before it but its indicator.
             Place::Whole(range) if range.is_empty() && self.follows_indicator(range.start) => {
@@ -291,7 +291,7 @@ impl<'d> Edits<'d> {
             Place::Whole(range) if is_block => {
                 // A comment that stands behind the value stays in the header.
                 let rest = &self.document.text()[range.end..];
-                let end = range.end + rest.find(['\n', '\r']).unwrap_or(rest.len());
+                let end = range.end + rest.find(LINE_BREAKS).unwrap_or(rest.len());
                 self.change(range, header);
                 self.change(end..end, lines);
             }
@@ -469,6 +469,22 @@ impl<'d> Edits<'d> {
         }
         let end = stream.node_by_number(key as usize).span().end as usize;
         self.document.text()[end..].find(':').map(|place| end + place + 1)
+    }
+
+    /// Where the content of a list item begins, behind its dash.
+    fn item_place(&self, item: Node<'d>) -> Option<usize> {
+        let Source::Yaml(stream) = &self.document.source else { return None };
+        let list = item.parent().filter(|parent| parent.kind() == Kind::Sequence)?;
+        let column = self.column(stream.node_by_number(list.data().node as usize));
+        // The dash stands where the list's dashes stand, on this line or above, with nothing but comments between.
+        let mut line = self.line_start(self.entry_start(item));
+        loop {
+            let text = &self.document.text()[line..];
+            if text.as_bytes().get(column) == Some(&b'-') && !text.trim_start_matches(' ').starts_with('#') {
+                return Some(line + column + 1);
+            }
+            line = self.line_start(line.checked_sub(1)?);
+        }
     }
 
     /// All characters of a container behind its key, anchor and tag.

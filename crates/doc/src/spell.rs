@@ -59,8 +59,8 @@ fn yaml_place(stream: &bulla_yaml::Stream, node: bulla_yaml::Node<'_>) -> Place 
         return Place::Whole(range);
     }
     let spelling = &stream.text()[range.clone()];
-    let indicators = spelling.find([' ', '\t', '#', '\n', '\r']).unwrap_or(spelling.len());
-    let header = spelling.find(['\n', '\r']).unwrap_or(spelling.len());
+    let header = spelling.find(LINE_BREAKS).unwrap_or(spelling.len());
+    let indicators = spelling[..header].find([' ', '\t', '#']).unwrap_or(header);
     Place::Block { indicators: range.start..range.start + indicators, body: range.start + header..range.end }
 }
 
@@ -189,7 +189,7 @@ fn yaml_value(
         Style::SingleQuoted => single_quoted(text).unwrap_or_else(|| double_quoted(text)),
         Style::DoubleQuoted => double_quoted(text),
         Style::Literal | Style::Folded => place
-            .and_then(|(stream, scalar)| block::rendered(stream, scalar, text))
+            .and_then(|(stream, scalar)| block::rendered(stream, scalar, text, mode))
             .unwrap_or_else(|| double_quoted(text)),
         _ => match string_style(text, in_flow) {
             Style::Plain => text.to_owned(),

@@ -2,7 +2,7 @@
 
 use bulla_yaml::{Node, Stream, Style, can_be_literal};
 
-use super::{LINE_BREAKS, without_last_break};
+use super::{LINE_BREAKS, Mode, without_last_break};
 
 /// Indicators, indentation and line break of a block scalar.
 struct Shape<'s> {
@@ -12,10 +12,18 @@ struct Shape<'s> {
     line_break: &'static str,
 }
 
-/// How many spaces its lines are indented by; `None` if they do not tell.
+/// How many spaces its lines are indented by; `None` if they do not tell, or if there are other line breaks than those
+/// that everybody has.
 pub(super) fn indentation(scalar: Node<'_>) -> Option<usize> {
     let spelling = &scalar.stream().text()[scalar.content_span().range()];
-    let (_, body) = spelling.split_once('\n')?;
+    let (header, body) = spelling.split_once('\n')?;
+    let rare = ['\u{85}', '\u{2028}', '\u{2029}'];
+    if spelling.contains(rare)
+        || header.trim_end_matches('\r').contains('\r')
+        || body.replace("\r\n", "").contains('\r')
+    {
+        return None;
+    }
     let first = |text: &str| {
         let blank = |line: &&str| line.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
         let line = text.split('\n').find(|line| !blank(line))?;
@@ -66,7 +74,7 @@ pub(super) fn encrypted(stream: &Stream, scalar: Node<'_>, text: &str, out: &mut
 }
 
 /// The block with the lines of `text`, without its last line break; `None` if a block cannot carry it.
-pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<String> {
+pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str, mode: Mode) -> Option<String> {
     let Shape { indicators, indent, line_break } = shape(stream, scalar)?;
     if text.is_empty() || !can_be_literal(text) || text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n')) {
         return None;
@@ -81,6 +89,10 @@ pub(super) fn rendered(stream: &Stream, scalar: Node<'_>, text: &str) -> Option<
     // What the header says about line breaks at the end must be true of the text.
     let fits = match chomping {
         Some('-') => trailing == 0,
+        // The line break that the file's end does not have was the metadata's, and goes with it.
+        Some(_) if mode == Mode::Restored && !stream.text().ends_with(LINE_BREAKS) => {
+            trailing == kept + 1 || (trailing > 0 && trailing == kept)
+        }
         Some(_) => trailing == kept + 1,
         None => trailing == 1,
     };

@@ -47,6 +47,9 @@ fn odd_spellings_come_back_byte_for_byte() {
         "a: >\n  folded\n  text\n\n  more\nb: |\n  literal\n   deeper\n\n  end\n",
         "a: |2\n    indented\n  x\nb: |-\n\n  x\nc: |+\n  x\n\n\nd: 1\n",
         "a: \"\\x41\\u00e9\"\nb: 'it''s'\nc: \"multi\n  line\"\nd: plain\n  on two\n",
+        "d: |+\n  line\n\n  x: ''   # a comment\n  ",
+        "a: |\u{2028}  x\ty\n\n  z\nb: 1\n",
+        "a: |\r  x\r  y\rb: 1\r",
         "a: >+\n  x\n  y\n\n\n# c\nb: |+\n  x\n \n\nc: 1\n",
         "{a: b, c: [d, 1, \"e\"], f: }\n",
         "{}\n",
@@ -137,6 +140,11 @@ fn entries_are_added_and_removed_with_their_lines_only() {
         }
         edits.set_item_comment(item, "c").unwrap();
     };
+    let inner: Edit = |edits, branch| {
+        let is_entry = |node: &Node<'_>| node.kind() != Kind::Comment;
+        let item = branch.get("m").unwrap().children().find(is_entry).unwrap();
+        edits.remove(item.children().find(is_entry).unwrap()).unwrap();
+    };
     let remove: Edit = |edits, branch| edits.remove(branch.get("m").unwrap().children().next().unwrap()).unwrap();
     let cases: &[(Edit, Format, &str, &str)] = &[
         (add, Format::Yaml, "m:\n  a: 1 # c\n# d\nb: 2\n", "m:\n  a: 1 # c\n  k: x\n# d\nb: 2\n"),
@@ -160,6 +168,8 @@ fn entries_are_added_and_removed_with_their_lines_only() {
         (comment, Format::Json, "{\"m\": [\"a\", 1]}", "{\"m\": [1]}"),
         (remove, Format::Yaml, "m:\n  a: |\n    x\n  b: 2\n", "m:\n  b: 2\n"),
         (remove, Format::Yaml, "m:\n  a: 1\nb: 2\n", "m: {}\nb: 2\n"),
+        (inner, Format::Yaml, "m:\n  -\n    k: v\n  - b\n", "m:\n  - {}\n  - b\n"),
+        (inner, Format::Yaml, "m:\n  - # a-b\n    # c\n    k: v\n", "m:\n  - {} # a-b\n    # c\n"),
         (remove, Format::Yaml, "m:\n- a\n- b\n", "m:\n- b\n"),
         (remove, Format::Yaml, "m:\n  - a\n", "m: []\n"),
         (remove, Format::Yaml, "m: {a: 1, b: 2}\n", "m: {b: 2}\n"),
