@@ -37,7 +37,9 @@ done < <(hosts)
 if found=$(git grep -nE '^source = ' -- '*Cargo.lock' | grep -v 'registry+https://github.com/rust-lang/crates.io-index"'); then
   complain "a crate that is not from crates.io" <<<"$found"
 fi
-if found=$(git ls-files | grep -E '(^|/)(\.cargo/(config|credentials)(\.toml)?|\.npmrc|\.netrc|pip\.conf|go\.work)$'); then
+# .cargo/config.toml sets the environment of builds and nothing else.
+if found=$(git grep -nE '^ *\[' -- .cargo/config.toml | grep -v ':\[env\]$'); then complain "more than [env] in .cargo/config.toml" <<<"$found"; fi
+if found=$(git ls-files | grep -vxF .cargo/config.toml | grep -E '(^|/)(\.cargo/(config|credentials)(\.toml)?|\.npmrc|\.netrc|pip\.conf|go\.work)$'); then
   complain "configuration of one machine" <<<"$found"
 fi
 
