@@ -8,7 +8,7 @@
 //! error. Source: sops 3.13.3 `sops.go` (`Decrypt`), `cmd/sops/common/common.go` (`DecryptTree`).
 
 use bulla_crypto::{DataKey, EncryptedValue, Mac, SecretBytes, ValueCipher, ValueError, ValueKind};
-use bulla_doc::{Edits, Format, ParseError, Scalar, Tree, Value};
+use bulla_doc::{Document, Edits, Format, ParseError, Scalar, Tree, Value};
 use zeroize::Zeroizing;
 
 use crate::chunks::{CHUNK, in_chunks};
@@ -19,7 +19,7 @@ use crate::path::{MOST_PLACES, Place};
 use crate::spelling;
 use crate::subtree::tree_of;
 use crate::value::{self, MismatchedType, Scratch, UnsupportedValue};
-use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS};
+use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS, lacks_last_break};
 
 /// Why a file could not be read as an encrypted one.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +177,26 @@ impl<'e> Opened<'e> {
         let mut edits = Edits::new(self.file.document());
         self.restore(&mut edits, false);
         bulla_doc::without_metadata(&mut edits, METADATA_KEY);
-        edits.apply()
+        self.with_last_break(edits.apply())
+    }
+
+    /// A file may have lost its last line break after it was encrypted, or the entry that stood last. If an encrypted block scalar stands
+    /// last now, the break is part of its value. (In a plain one, nothing tells whether it was there.)
+    fn with_last_break(&self, plain: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+        let format = self.file.document().format();
+        if format != Format::Yaml || plain.is_empty() || plain.ends_with(b"\n") {
+            return plain;
+        }
+        let last = self.plan.leaves.iter().rposition(|leaf| leaf.role == Role::Value);
+        let text = last.and_then(|last| self.opened(last)).map(|(_, text)| text);
+        let document = text.and_then(|_| Document::parse(&plain, format).ok());
+        if !document.zip(text).is_some_and(|(document, text)| lacks_last_break(&document, text)) {
+            return plain;
+        }
+        let mut whole = Zeroizing::new(Vec::with_capacity(plain.len() + 1));
+        whole.extend_from_slice(&plain);
+        whole.push(b'\n');
+        whole
     }
 
     /// Comments that look encrypted and do not open: moved here from another place, or damaged. They stay as they are. The first

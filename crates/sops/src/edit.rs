@@ -12,7 +12,7 @@
 use std::fmt;
 
 use bulla_crypto::ValueKind;
-use bulla_doc::{Document, EditError as RemoveError, Edits, Kind, Node, ParseError, Scalar, Tree};
+use bulla_doc::{Document, EditError as RemoveError, Edits, Format, Kind, Node, ParseError, Scalar, Tree};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ use crate::metadata::{LastModified, METADATA_KEY, has_metadata};
 use crate::path::{Found, KeyPath, PathStep, Place, is_item};
 use crate::seal::{Seal, SealError, Summary};
 use crate::value::{self, MismatchedType};
-use crate::walk::{IsCommentItem, NO_COMMENT_ITEMS};
+use crate::walk::{IsCommentItem, NO_COMMENT_ITEMS, lacks_last_break, last_text};
 
 /// A change of one place.
 #[derive(Debug)]
@@ -158,18 +158,19 @@ impl Opened<'_> {
     ) -> Result<Edited, EditError> {
         let mut edits = Edits::new(self.file.document());
         self.restore(&mut edits, true);
-        let start = edits.apply();
-        let format = self.file.document().format();
-        let mut document = Document::parse(&start, format)?;
+        let start = Document::parse(&edits.apply(), self.file.document().format())?;
+        let mut changed = None;
         for change in changes {
-            let bytes = change.apply(&document)?;
-            document = Document::parse(&bytes, format)?;
+            let bytes = change.apply(changed.as_ref().unwrap_or(&start))?;
+            changed = Some(Document::parse(&bytes, start.format())?);
         }
-        if *document.to_bytes() == *start {
+        let Some(document) = changed.filter(|changed| changed.text() != start.text()) else {
             return Ok(self.unchanged());
-        }
+        };
+        // The last value is what it was, whatever comes to stand last.
+        let cut_last_break = loses_last_break(&start) && last_text(&start) == last_text(&document);
         let before = Before::new(self);
-        self.seal(&document, &before, &|text| before.is_comment_item(text), now, rng)
+        self.seal(&document, &before, &|text| before.is_comment_item(text), cut_last_break, now, rng)
     }
 
     /// Encrypts `plain`, the decrypted document as somebody edited it. What did not change keeps its ciphertext.
@@ -195,7 +196,8 @@ impl Opened<'_> {
             return Err(EditError::Metadata(Place::of(entry, &document)));
         }
         let document = bulla_doc::with_metadata_of(&document, self.file.document(), METADATA_KEY)?;
-        self.seal(&document, &Before::new(self), NO_COMMENT_ITEMS, now, rng)
+        let cut_last_break = loses_last_break(&document);
+        self.seal(&document, &Before::new(self), NO_COMMENT_ITEMS, cut_last_break, now, rng)
     }
 
     fn unchanged(&self) -> Edited {
@@ -207,6 +209,7 @@ impl Opened<'_> {
         document: &Document,
         before: &Before<'_>,
         is_comment_item: IsCommentItem<'_>,
+        cut_last_break: bool,
         now: jiff::Timestamp,
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Edited, EditError> {
@@ -219,11 +222,23 @@ impl Opened<'_> {
             is_comment_item,
             before: Some(before),
             new_metadata: None,
-            always_verify: true,
+            cut_last_break,
         };
         let (bytes, summary) = seal.apply(document, rng)?;
         Ok(Edited { bytes, summary: Some(summary) })
     }
+}
+
+/// Does the last value lose a line break when the metadata behind it is taken away? Only in a file that ends without one.
+fn loses_last_break(document: &Document) -> bool {
+    if document.format() == Format::Json || document.text().ends_with(['\n', '\r']) {
+        return false;
+    }
+    let Some(text) = last_text(document) else { return false };
+    let mut edits = Edits::new(document);
+    bulla_doc::without_metadata(&mut edits, METADATA_KEY);
+    let plain = Document::parse(&edits.apply(), document.format());
+    plain.is_ok_and(|plain| lacks_last_break(&plain, text.as_bytes()))
 }
 
 impl Change {

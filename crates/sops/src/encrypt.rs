@@ -16,7 +16,7 @@ use crate::metadata::{EntryError, KeyEntry, LastModified, METADATA_KEY, NewMetad
 use crate::path::Place;
 use crate::seal::{Seal, SealError, Summary};
 use crate::selector::Selector;
-use crate::walk::NO_COMMENT_ITEMS;
+use crate::walk::{NO_COMMENT_ITEMS, lacks_last_break, last_text};
 
 /// How a document is to be encrypted.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ pub async fn encrypt(
         is_comment_item: NO_COMMENT_ITEMS,
         before: None,
         new_metadata: Some(&metadata),
-        always_verify: false,
+        cut_last_break: false,
     };
     let (bytes, summary) = seal_new(&seal, document, rng)?;
     if summary.encrypted == 0 && summary.plain > 0 && recipe.nothing_selected == NothingSelected::Refuse {
@@ -146,22 +146,15 @@ fn seal_new(
     document: Document,
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<(Zeroizing<Vec<u8>>, Summary), EncryptError> {
-    // Metadata behind a block scalar without line break gives it one. That must not count if the block is encrypted, and must if not.
     let ends_in_line = document.format() == Format::Json || document.text().ends_with(['\n', '\r']);
-    if !ends_in_line {
-        if let Ok(sealed) = (Seal { always_verify: true, ..*seal }).apply(&document, rng) {
-            return Ok(sealed);
-        }
-    } else if !has_last_comments(&document) {
+    let Some(metadata) = seal.new_metadata.filter(|_| !ends_in_line || has_last_comments(&document)) else {
         return Ok(seal.apply(&document, rng)?);
-    }
-    // The metadata behind the last comments decides where they belong, so it must be there before anything is decided.
-    let metadata = seal.new_metadata.map(|metadata| metadata.to_tree(NO_MAC_YET));
-    let document = match &metadata {
-        Some(metadata) => bulla_doc::with_metadata(&document, METADATA_KEY, metadata)?,
-        None => document,
     };
-    Ok(Seal { new_metadata: None, ..*seal }.apply(&document, rng)?)
+    // The metadata behind the last comments decides where they belong, so it must be there before anything is decided.
+    let with_metadata = bulla_doc::with_metadata(&document, METADATA_KEY, &metadata.to_tree(NO_MAC_YET))?;
+    let cut_last_break = last_text(&with_metadata).is_some_and(|text| lacks_last_break(&document, text.as_bytes()));
+    drop(document);
+    Ok(Seal { new_metadata: None, cut_last_break, ..*seal }.apply(&with_metadata, rng)?)
 }
 
 /// May there be comments behind the last value of some branch, or on its line? Those before a last value that has no characters go-yaml

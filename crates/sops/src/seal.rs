@@ -90,8 +90,8 @@ pub(crate) struct Seal<'a> {
     pub(crate) before: Option<&'a Before<'a>>,
     /// The metadata that is to be added; `None` if the document has it already.
     pub(crate) new_metadata: Option<&'a NewMetadata<'a>>,
-    /// Is the result to be read again in any case?
-    pub(crate) always_verify: bool,
+    /// Does the last value end in a line break only because the metadata stands behind it?
+    pub(crate) cut_last_break: bool,
 }
 
 impl Seal<'_> {
@@ -101,7 +101,10 @@ impl Seal<'_> {
         document: &Document,
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<(Zeroizing<Vec<u8>>, Summary), SealError> {
-        let plan = Plan::new(document, self.selector, self.is_comment_item)?;
+        let mut plan = Plan::new(document, self.selector, self.is_comment_item)?;
+        if self.cut_last_break {
+            plan.cut_last_break();
+        }
         let jobs = Jobs::new(&plan, self.before, rng);
         let hash = || self.mac(&plan, document);
         let (mac, texts) = if jobs.are_many() {
@@ -150,7 +153,7 @@ impl Seal<'_> {
         let mut mac = if self.mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
         let mut scratch = Scratch::default();
         for leaf in plan.leaves.iter().filter(|leaf| leaf.role == Role::Value) {
-            let value = leaf.node.value();
+            let value = plan.value(leaf);
             let text = value::text(&value, &mut scratch)
                 .map_err(|reason| SealError::Unsupported { place: Place::of(leaf.node, document), reason })?;
             if leaf.encrypted || !self.mac_only_encrypted {
@@ -228,11 +231,7 @@ impl Seal<'_> {
                     Role::CommentItem => true,
                 })
         };
-        self.always_verify
-            || document.text().len() <= ALWAYS_VERIFIED
-            || self.before.is_some()
-            || !plan.aliases.is_empty()
-            || has_comments()
+        document.text().len() <= ALWAYS_VERIFIED || self.before.is_some() || !plan.aliases.is_empty() || has_comments()
     }
 }
 

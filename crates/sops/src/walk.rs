@@ -87,6 +87,8 @@ pub(crate) struct Plan<'d> {
     pub(crate) leaves: Vec<Leaf<'d>>,
     pub(crate) aliases: Vec<Alias<'d>>,
     paths: Vec<u8>,
+    /// The value that loses its last line break.
+    cut: Option<NodeId>,
 }
 
 impl<'d> Plan<'d> {
@@ -97,7 +99,7 @@ impl<'d> Plan<'d> {
         is_comment_item: IsCommentItem<'_>,
     ) -> Result<Self, PathsTooLong> {
         let mut walk = Walk {
-            plan: Plan { leaves: Vec::new(), aliases: Vec::new(), paths: Vec::new() },
+            plan: Plan { leaves: Vec::new(), aliases: Vec::new(), paths: Vec::new(), cut: None },
             selector,
             is_comment_item,
             frames: Vec::new(),
@@ -123,6 +125,21 @@ impl<'d> Plan<'d> {
         }
     }
 
+    /// From now on, the last value is what it would be without the line break that the metadata behind it brought, if it is encrypted.
+    pub(crate) fn cut_last_break(&mut self) {
+        let last = self.leaves.iter().rfind(|leaf| leaf.role == Role::Value);
+        let is_text = |leaf: &&Leaf<'d>| leaf.encrypted && leaf.node.as_str().is_some_and(|text| text.len() > 1);
+        self.cut = last.filter(is_text).map(|leaf| leaf.node.id());
+    }
+
+    /// The value of a leaf.
+    pub(crate) fn value(&self, leaf: &Leaf<'d>) -> Value<'d> {
+        match leaf.node.as_str() {
+            Some(text) if self.cut == Some(leaf.node.id()) => Value::text(text.strip_suffix('\n').unwrap_or(text)),
+            _ => leaf.node.value(),
+        }
+    }
+
     /// Are there comments?
     pub(crate) fn has_comments(&self) -> bool {
         self.leaves.iter().any(|leaf| leaf.role != Role::Value)
@@ -145,6 +162,22 @@ impl<'d> Plan<'d> {
             None => true,
         }
     }
+}
+
+/// Is the last value of a document, metadata left out, `text` without the line break at its end?
+pub(crate) fn lacks_last_break(document: &Document, text: &[u8]) -> bool {
+    last_text(document).zip(text.strip_suffix(b"\n")).is_some_and(|(last, text)| last.as_bytes() == text)
+}
+
+/// The last value of a document, metadata left out; `None` if it is no text.
+pub(crate) fn last_text(document: &Document) -> Option<&str> {
+    let is_metadata = |entry: &Node<'_>| entry.key() == Some(METADATA_KEY);
+    let entries = document.branches().flat_map(|branch| branch.children().filter(move |entry| !is_metadata(entry)));
+    let leaves = entries.flat_map(Node::walk).filter_map(|step| match step {
+        Step::Leaf(leaf) if leaf.value() != Value::Null => Some(leaf),
+        _ => None,
+    });
+    leaves.last().and_then(Node::as_str)
 }
 
 struct Walk<'d, 's> {

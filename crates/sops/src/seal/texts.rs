@@ -70,7 +70,7 @@ fn is_job(plan: &Plan<'_>, leaf: usize) -> bool {
 fn is_spelt(plan: &Plan<'_>, leaf: usize) -> bool {
     let leaf = &plan.leaves[leaf];
     let in_place = leaf.role == Role::Value && !leaf.node.is_expanded() && !leaf.node.is_alias();
-    in_place && !leaf.node.restores(&leaf.node.value())
+    in_place && !leaf.node.restores(&plan.value(leaf))
 }
 
 /// Finds what did not change.
@@ -93,7 +93,7 @@ impl<'b> Reuse<'b> {
             let text = leaf.node.comment().as_bytes();
             return self.before.take(&self.path, ValueKind::Comment, text, &mut self.taken);
         }
-        let value = leaf.node.value();
+        let value = plan.value(leaf);
         let kind = value::kind(&value)?;
         let text = value::text(&value, &mut self.scratch).ok()?;
         self.before.take(&self.path, kind, text, &mut self.taken)
@@ -173,7 +173,7 @@ impl TextWriter<'_, '_> {
             let text = leaf.node.comment().as_bytes();
             return self.cipher.encrypt_into(text, ValueKind::Comment, path, nonce, out);
         }
-        let value = leaf.node.value();
+        let value = self.plan.value(leaf);
         // What has no text was refused, with its place, by the MAC's pass.
         let (Some(kind), Ok(text)) = (value::kind(&value), value::text(&value, scratch)) else { return };
         self.cipher.encrypt_into(text, kind, path, nonce, out);

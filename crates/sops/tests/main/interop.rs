@@ -104,6 +104,19 @@ fn the_end_of_a_document_is_kept() {
 }
 
 #[test]
+fn a_last_line_break_that_was_lost_after_encryption_changes_no_value() {
+    for plain in ["a: |\n  text\n", "a: |+\n  text\n", "a: >\n  text\n"] {
+        let encrypted = encrypt(plain.as_bytes(), Format::Yaml, &Rule::DEFAULT, 1).unwrap().bytes;
+        let cut = encrypted.strip_suffix(b"\n").unwrap();
+        let decrypted = decrypt(cut, Format::Yaml).unwrap();
+        assert_eq!(String::from_utf8_lossy(&decrypted), plain);
+    }
+    let encrypted = encrypt(b"a: text\n", Format::Yaml, &Rule::DEFAULT, 1).unwrap().bytes;
+    let cut = encrypted.strip_suffix(b"\n").unwrap();
+    assert_eq!(decrypt(cut, Format::Yaml).unwrap().as_slice(), b"a: text");
+}
+
+#[test]
 fn bulla_opens_what_sops_writes() {
     needs_peers!();
     let sops = Sops::new();
