@@ -77,9 +77,11 @@ fn real_manifests_are_written_as_sops_writes_them() {
     for file in bulla_testkit::corpus::yaml().into_iter().step_by(5) {
         let text = std::fs::read(&file.path).unwrap();
         let Ok(tree) = Oracle::shared().sops_tree(&text, Format::Yaml) else { continue };
-        // SOPS cannot encrypt the first two, and breaks a line inside of the braces for the third.
+        // SOPS cannot encrypt the first two, and loses the place of the comment in the others: it breaks a line inside of
+        // the braces, or puts the comment of one container to the next.
         let left_out = |item: &TreeItem| item.key_type.is_some() || item.kind == "uint64";
-        if tree.iter().any(|branch| branch.iter().any(left_out) || has_only_comments(branch)) {
+        let misplaced = |branch: &Branch| has_only_comments(branch) || has_container_with_inline_comment(branch);
+        if tree.iter().any(|branch| branch.iter().any(left_out) || misplaced(branch)) {
             continue;
         }
         let theirs = Oracle::shared().sops_emit(&tree, Format::Yaml, 4).unwrap();
@@ -96,4 +98,9 @@ fn has_only_comments(branch: &Branch) -> bool {
         let content = branch.get(place + 1..=place + length);
         length > 0 && content.is_some_and(|items| items.iter().all(|item| item.kind == "comment"))
     })
+}
+
+/// Does a comment stand on the line of an alias that stands for a container?
+fn has_container_with_inline_comment(branch: &Branch) -> bool {
+    branch.windows(2).any(|items| items[0].inline && matches!(items[1].kind.as_str(), "map" | "list"))
 }
