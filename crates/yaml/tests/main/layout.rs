@@ -77,9 +77,14 @@ fn real_manifests_are_written_as_sops_writes_them() {
     for file in bulla_testkit::corpus::yaml().into_iter().step_by(5) {
         let text = std::fs::read(&file.path).unwrap();
         let Ok(tree) = Oracle::shared().sops_tree(&text, Format::Yaml) else { continue };
-        // SOPS cannot encrypt the first two, and loses the place of the comment in the others: it breaks a line inside of
-        // the braces, or puts the comment of one container to the next.
-        let left_out = |item: &TreeItem| item.key_type.is_some() || item.kind == "uint64";
+        // Keys that SOPS cannot encrypt, keys over several lines (ours stay on one), and bytes, which the writer is not given.
+        let left_out = |item: &TreeItem| {
+            item.key_type.is_some()
+                || item.kind == "uint64"
+                || item.key.as_deref().is_some_and(|key| key.contains(&b'\n'))
+                || std::str::from_utf8(&item.text).is_err()
+        };
+        // SOPS loses the place of a comment where it breaks a line inside of braces, or puts one container's to the next.
         let misplaced = |branch: &Branch| has_only_comments(branch) || has_container_with_inline_comment(branch);
         if tree.iter().any(|branch| branch.iter().any(left_out) || misplaced(branch)) {
             continue;
