@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser as _, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser as _, Subcommand};
 
 use crate::commands;
 use crate::context::Context;
@@ -28,14 +28,15 @@ struct Cli {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
 struct GlobalArgs {
     /// Tell nothing but warnings and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
 }
 
+// The options of a command are made when it is the one that runs.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     Encrypt(Box<commands::encrypt::EncryptArgs>),
     Decrypt(Box<commands::decrypt::DecryptArgs>),
@@ -53,7 +54,7 @@ enum Command {
 
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -68,6 +69,11 @@ pub(crate) fn run() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Help, and errors that name what there is, need the options of every command: where it comes to that, all are made.
+fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse().or_else(|_| Cli::from_arg_matches(&command_line().try_get_matches()?))
 }
 
 impl Command {
@@ -120,10 +126,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The command line, for completions.
+/// The whole command line.
 pub(crate) fn command_line() -> clap::Command {
-    use clap::CommandFactory as _;
-    Cli::command()
+    let mut command = Cli::command();
+    command.build();
+    command
 }
 
 #[cfg(test)]

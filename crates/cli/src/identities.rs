@@ -12,7 +12,7 @@ use bulla_keys::age::{
     identity_places,
 };
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -106,7 +106,7 @@ fn run(command: &str, recipient: &str) -> Result<SecretBytes, String> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot run `{program}`: {error}"))?;
-    let secret = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), |stdout| read_all(stdout, 0));
+    let secret = child.stdout.take().map_or_else(|| Ok(Wiping::default()), |stdout| read_all(stdout, 0));
     let status = child.wait().map_err(|error| format!("`{program}`: {error}"))?;
     if !status.success() {
         return Err(format!("`{program}` failed: {status}"));

@@ -2,7 +2,7 @@
 
 use bulla_doc::{Document, Format, Kind, Node, Tree, Value};
 use bulla_sops::{KeyPath, PathStep};
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -23,7 +23,7 @@ pub(crate) fn find<'d>(document: &'d Document, path: &KeyPath) -> Option<Node<'d
 ///
 /// # Errors
 /// [`Exit::Path`] if there is nothing.
-pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Wiping<Vec<u8>>, CommandError> {
     let format = document.format();
     let node = find(document, path).ok_or_else(|| {
         CommandError::new(Exit::Path, format!("there is nothing at `{path}`")).hint("keys are spelled as in the file")
@@ -32,9 +32,9 @@ pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Zeroizing<V
         (Kind::Mapping, _) | (Kind::Sequence, Format::Json) => bulla_doc::write(&[Tree::copy_of(node)], format, None),
         (Kind::Sequence, Format::Yaml) => yaml_list(node),
         (Kind::Scalar | Kind::Comment, _) => match node.value() {
-            Value::String(text) => Zeroizing::new(text.into_owned()),
+            Value::String(text) => Wiping::new(text.into_owned()),
             _ => {
-                let mut text = Zeroizing::new(node.spelling().as_bytes().to_vec());
+                let mut text = Wiping::new(node.spelling().as_bytes().to_vec());
                 if format == Format::Yaml {
                     text.push(b'\n');
                 }
@@ -45,12 +45,12 @@ pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Zeroizing<V
 }
 
 /// A list by itself: written below a key, which is then taken away with the indentation.
-fn yaml_list(list: Node<'_>) -> Zeroizing<Vec<u8>> {
+fn yaml_list(list: Node<'_>) -> Wiping<Vec<u8>> {
     const KEY: &[u8] = b"list:";
     const INDENT: usize = 4;
     let below = bulla_doc::write(&[Tree::mapping([("list", Tree::copy_of(list))])], Format::Yaml, Some(INDENT));
     let rest = below.strip_prefix(KEY).unwrap_or(&below);
-    let mut text = Zeroizing::new(Vec::with_capacity(rest.len()));
+    let mut text = Wiping::new(Vec::with_capacity(rest.len()));
     for line in rest.trim_ascii_start().split_inclusive(|byte| *byte == b'\n') {
         let blanks = line.iter().take(INDENT).take_while(|byte| **byte == b' ').count();
         text.extend_from_slice(&line[blanks..]);

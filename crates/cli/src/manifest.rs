@@ -6,9 +6,10 @@
 use std::ops::{Deref, DerefMut};
 
 use bulla_doc::{Document, Format, Item, Kind, Node, Scalar, Tree};
+use bulla_wipe::Wiping;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Number, Value};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -161,7 +162,7 @@ fn scalar_of(node: Node<'_>) -> Option<Value> {
 
 /// Writes objects one after the other: YAML with `---` between them and sorted keys, JSON indented by two blanks in the order of fields;
 /// so do `kubectl` and `kubeseal`.
-pub(crate) fn write(objects: &[SecretValue], format: Format) -> Zeroizing<Vec<u8>> {
+pub(crate) fn write(objects: &[SecretValue], format: Format) -> Wiping<Vec<u8>> {
     let trees: Vec<Tree> = objects.iter().map(|object| tree_of(object)).collect();
     match format {
         Format::Yaml => {
@@ -171,7 +172,7 @@ pub(crate) fn write(objects: &[SecretValue], format: Format) -> Zeroizing<Vec<u8
         Format::Json => {
             let texts: Vec<_> =
                 trees.iter().map(|tree| bulla_doc::write(std::slice::from_ref(tree), format, Some(2))).collect();
-            let mut joined = Zeroizing::new(Vec::with_capacity(texts.iter().map(|text| text.len()).sum()));
+            let mut joined = Wiping::new(Vec::with_capacity(texts.iter().map(|text| text.len()).sum()));
             for text in &texts {
                 joined.extend_from_slice(text);
             }
@@ -219,7 +220,7 @@ mod tests {
     use serde_json::json;
 
     fn read_text(text: &str, format: Format) -> Result<Vec<Value>, String> {
-        let source = Source { origin: Origin::Stdin, bytes: Zeroizing::new(text.as_bytes().to_vec()) };
+        let source = Source { origin: Origin::Stdin, bytes: Wiping::new(text.as_bytes().to_vec()) };
         match read(&source, format) {
             Ok(manifests) => Ok(manifests.iter().map(|manifest| manifest.object.clone()).collect()),
             Err(error) => Err(anstream::adapter::strip_str(&error.render()).to_string()),

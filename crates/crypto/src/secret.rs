@@ -4,7 +4,9 @@
 //! Invariant: a buffer that held a secret is wiped before its memory is given back, when it has to grow included.
 
 use std::fmt;
+use std::mem;
 
+use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -12,12 +14,12 @@ use zeroize::{Zeroize, Zeroizing};
 ///
 /// No `Clone`, `PartialEq`, `Display` or `Serialize`; `Debug` shows neither bytes nor length.
 #[derive(Default)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(Wiping<Vec<u8>>);
 
 impl SecretBytes {
     /// Takes over `bytes` without copying them.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(Wiping::new(bytes))
     }
 
     /// The bytes themselves. What is copied out of here is the caller's to wipe.
@@ -36,7 +38,7 @@ impl SecretBytes {
     }
 
     /// Gives up the wrapper, for callers that must edit or hand on a `Vec`. The result still wipes itself.
-    pub fn into_exposed(self) -> Zeroizing<Vec<u8>> {
+    pub fn into_exposed(self) -> Wiping<Vec<u8>> {
         self.0
     }
 
@@ -45,7 +47,7 @@ impl SecretBytes {
     pub(crate) fn renew(&mut self, length: usize) -> &mut [u8] {
         if self.0.capacity() < length {
             // Assigning drops the old buffer, which wipes it. Growing in place would leave its bytes behind.
-            self.0 = Zeroizing::new(Vec::with_capacity(length.max(64)));
+            self.0 = Wiping::with_capacity(length.max(64));
         } else {
             self.0.as_mut_slice().zeroize();
             self.0.clear();
@@ -69,9 +71,15 @@ impl From<Vec<u8>> for SecretBytes {
     }
 }
 
-impl From<Zeroizing<Vec<u8>>> for SecretBytes {
-    fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
+impl From<Wiping<Vec<u8>>> for SecretBytes {
+    fn from(bytes: Wiping<Vec<u8>>) -> Self {
         Self(bytes)
+    }
+}
+
+impl From<Zeroizing<Vec<u8>>> for SecretBytes {
+    fn from(mut bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self::new(mem::take(&mut bytes))
     }
 }
 

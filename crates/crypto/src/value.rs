@@ -179,11 +179,18 @@ impl<'a> TryFrom<&'a str> for EncryptedValue<'a> {
     }
 }
 
-/// Splits at the last `separator` that leaves at least one byte after it.
+/// Splits at the last `separator` that leaves at least one byte after it. A separator starts with a comma and has none inside.
 fn split_last<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
-    // The separators start with a comma and have none inside, so two of them never overlap: if the last one ends the text, look before.
-    let at = text.strip_suffix(separator).unwrap_or(text).rfind(separator)?;
-    Some((&text[..at], &text[at + separator.len()..]))
+    let mut end = text.len();
+    loop {
+        // Base64 has no commas: the first one from the right is nearly always the one.
+        end = text.as_bytes()[..end].iter().rposition(|&byte| byte == b',')?;
+        if let Some(after) = text[end..].strip_prefix(separator)
+            && !after.is_empty()
+        {
+            return Some((&text[..end], after));
+        }
+    }
 }
 
 /// Encrypts and decrypts the values of one document. The AES key schedule is computed once; wiped on drop.

@@ -1,12 +1,13 @@
 //! Changes to a document. What no change touches keeps its bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use bulla_wipe::Wiping;
 use bulla_yaml::{Style, Writer};
-use zeroize::Zeroizing;
 
-use crate::spell::{self, LINE_BREAKS, Mode, Place, in_flow};
+use crate::spell::{self, Encrypted, LINE_BREAKS, Mode, Place, Quote, in_flow};
 use crate::tree::{Document, Kind, NONE, Node, Source, Value};
 use crate::{Format, Tree};
 
@@ -25,18 +26,36 @@ pub enum EditError {
 /// Changes to one document, in any order.
 pub struct Edits<'d> {
     document: &'d Document,
-    changes: Vec<Change>,
-    /// The new text of every change, one behind the other.
-    texts: Zeroizing<String>,
+    changes: Vec<Change<'d>>,
+    /// New texts, one behind the other.
+    texts: Wiping<String>,
 }
 
-/// These bytes of the document become those of the new texts.
+/// These bytes of the document become others.
 #[derive(Clone, Copy)]
-struct Change {
+struct Change<'d> {
     start: u32,
     end: u32,
-    from: usize,
-    to: usize,
+    text: NewText<'d>,
+}
+
+#[derive(Clone, Copy)]
+enum NewText<'d> {
+    /// A part of [`Edits::texts`].
+    Own { from: usize, to: usize },
+    /// A text as it is, in quotes or in none, behind a blank or not.
+    Quoted { text: &'d str, blank: bool, quote: Quote },
+}
+
+impl NewText<'_> {
+    fn parts<'t>(&'t self, own: &'t str) -> [&'t str; 4] {
+        match *self {
+            NewText::Own { from, to } => ["", "", &own[from..to], ""],
+            NewText::Quoted { text, blank, quote } => {
+                [if blank { " " } else { "" }, quote.as_str(), text, quote.as_str()]
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Edits<'_> {
@@ -48,7 +67,7 @@ impl fmt::Debug for Edits<'_> {
 impl<'d> Edits<'d> {
     /// No changes yet.
     pub fn new(document: &'d Document) -> Edits<'d> {
-        Edits { document, changes: Vec::new(), texts: Zeroizing::default() }
+        Edits { document, changes: Vec::new(), texts: Wiping::default() }
     }
 
     /// The document that is changed.
@@ -64,13 +83,20 @@ impl<'d> Edits<'d> {
     /// Gives a scalar a new value. It keeps its style where that can carry the value, and is quoted wherever some reader
     /// of YAML might misread it.
     pub fn set_value(&mut self, scalar: Node<'d>, value: &Value<'_>) {
-        let text = Zeroizing::new(spell::rendered(scalar, value, Mode::New));
+        let text = Wiping::new(spell::rendered(scalar, value, Mode::New));
         self.replace_scalar(scalar, &text);
     }
 
     /// Puts a decrypted value back in its place, as plain as the place was.
-    pub fn restore_value(&mut self, scalar: Node<'d>, value: &Value<'_>) {
-        let text = Zeroizing::new(spell::rendered(scalar, value, Mode::Restored));
+    pub fn restore_value(&mut self, scalar: Node<'d>, value: &Value<'d>) {
+        // The common case costs no copy.
+        if let Value::String(Cow::Borrowed(bytes)) = value
+            && let Ok(text) = str::from_utf8(bytes)
+            && let Some(quote) = spell::restored_quote(scalar, text)
+        {
+            return self.replace_by_quoted(scalar, text, quote);
+        }
+        let text = Wiping::new(spell::rendered(scalar, value, Mode::Restored));
         self.replace_scalar(scalar, &text);
     }
 
@@ -80,26 +106,21 @@ impl<'d> Edits<'d> {
     }
 
     /// Puts `ENC[…]` in place of a scalar: inside its quotes, below its block header; in flow context in quotes.
-    pub fn set_encrypted(&mut self, scalar: Node<'d>, text: &str) {
-        let from = self.texts.len();
+    pub fn set_encrypted(&mut self, scalar: Node<'d>, text: &'d str) {
+        match spell::encrypted(scalar, text) {
+            Encrypted::Quoted(quote) => self.replace_by_quoted(scalar, text, quote),
+            Encrypted::Block(block) => self.replace_scalar(scalar, &block),
+        }
+    }
+
+    fn replace_by_quoted(&mut self, scalar: Node<'d>, text: &'d str, quote: Quote) {
         match spell::place(scalar) {
             Place::Whole(range) => {
-                if range.is_empty() && self.follows_indicator(range.start) {
-                    self.texts.push(' ');
-                }
-                spell::encrypted(scalar, text, &mut self.texts);
-                self.changes.push(Change {
-                    start: range.start as u32,
-                    end: range.end as u32,
-                    from,
-                    to: self.texts.len(),
-                });
+                let blank = range.is_empty() && self.follows_indicator(range.start);
+                let text = NewText::Quoted { text, blank, quote };
+                self.changes.push(Change { start: range.start as u32, end: range.end as u32, text });
             }
-            Place::Block { .. } => {
-                let mut block = String::new();
-                spell::encrypted(scalar, text, &mut block);
-                self.replace_scalar(scalar, &block);
-            }
+            Place::Block { .. } => self.replace_scalar(scalar, &[quote.as_str(), text, quote.as_str()].concat()),
         }
     }
 
@@ -159,7 +180,7 @@ impl<'d> Edits<'d> {
                     tree.feed(&mut writer);
                     writer.finish()
                 }
-                None => Zeroizing::new(format!("{:column$}- {}\n", "", tree.on_one_line(format))),
+                None => Wiping::new(format!("{:column$}- {}\n", "", tree.on_one_line(format))),
             };
             if self.line_break() == "\r\n" {
                 *inserted = inserted.replace('\n', "\r\n");
@@ -167,7 +188,7 @@ impl<'d> Edits<'d> {
             self.change(lines.start..lines.start, &inserted);
             return;
         }
-        let value = Zeroizing::new(tree.on_one_line(format));
+        let value = Wiping::new(tree.on_one_line(format));
         let entry = match (key, format) {
             (Some(key), Format::Json) => format!("{}: {}", spell::json_string(key), *value),
             (Some(key), Format::Yaml) => format!("{}: {}", spell::flow_key(key), *value),
@@ -183,7 +204,7 @@ impl<'d> Edits<'d> {
 
     /// Replaces a scalar, an alias or a container by a tree on one line.
     pub fn set_tree(&mut self, node: Node<'d>, tree: &Tree) {
-        let text = Zeroizing::new(tree.on_one_line(self.document.format()));
+        let text = Wiping::new(tree.on_one_line(self.document.format()));
         if node.kind() == Kind::Scalar || node.is_alias() {
             self.replace_scalar(node, &text);
             return;
@@ -210,7 +231,7 @@ impl<'d> Edits<'d> {
                 let end = node.span().end as usize;
                 let at = if self.line_start(end) == end { end } else { self.line_end(end) };
                 let indent = self.column(node);
-                self.insert_lines(at, Zeroizing::new(format!("{:indent$}- {item}\n", "")));
+                self.insert_lines(at, Wiping::new(format!("{:indent$}- {item}\n", "")));
                 return;
             }
         }
@@ -252,31 +273,42 @@ impl<'d> Edits<'d> {
     }
 
     /// The bytes with every change in them. Where one change lies inside another, the outer one counts.
-    pub fn apply(mut self) -> Zeroizing<Vec<u8>> {
+    pub fn apply(mut self) -> Wiping<Vec<u8>> {
         let source = self.document.text();
         self.changes.sort_by_key(|change| (change.start, std::cmp::Reverse(change.end)));
-        let mut text = Zeroizing::new(String::with_capacity(source.len() + self.texts.len()));
+        let mut done = 0;
+        self.changes.retain(|change| {
+            let is_outer = change.start >= done;
+            if is_outer {
+                done = change.end;
+            }
+            is_outer
+        });
+        let parts = |change: &'_ Change<'d>| change.text.parts(&self.texts).map(str::len).iter().sum::<usize>();
+        let added: usize = self.changes.iter().map(parts).sum();
+        let removed: usize = self.changes.iter().map(|change| (change.end - change.start) as usize).sum();
+
+        let mut text = Wiping::<String>::with_capacity(source.len() - removed + added);
         let mut done = 0;
         for change in &self.changes {
-            let (start, end) = (change.start as usize, change.end as usize);
-            if start < done {
-                continue;
+            text.append(&source[done..change.start as usize]);
+            for part in change.text.parts(&self.texts) {
+                text.append(part);
             }
-            text.push_str(&source[done..start]);
-            text.push_str(&self.texts[change.from..change.to]);
-            done = end;
+            done = change.end as usize;
         }
-        text.push_str(&source[done..]);
+        text.append(&source[done..]);
         match &self.document.source {
             Source::Yaml(stream) if stream.encoding() != bulla_yaml::Encoding::Utf8 => stream.encoding().encode(&text),
-            _ => Zeroizing::new(std::mem::take(&mut *text).into_bytes()),
+            _ => text.into_bytes(),
         }
     }
 
     fn change(&mut self, range: Range<usize>, text: &str) {
         let from = self.texts.len();
-        self.texts.push_str(text);
-        self.changes.push(Change { start: range.start as u32, end: range.end as u32, from, to: self.texts.len() });
+        self.texts.append(text);
+        let text = NewText::Own { from, to: self.texts.len() };
+        self.changes.push(Change { start: range.start as u32, end: range.end as u32, text });
     }
 
     fn replace_scalar(&mut self, scalar: Node<'d>, text: &str) {
@@ -390,7 +422,7 @@ impl<'d> Edits<'d> {
                     text.push('\n');
                 }
                 let at = self.branch_end(stream, branch);
-                self.insert_lines(at, Zeroizing::new(text));
+                self.insert_lines(at, Wiping::new(text));
                 return;
             }
         }
@@ -398,7 +430,7 @@ impl<'d> Edits<'d> {
     }
 
     /// Inserts whole lines, each with its line break.
-    fn insert_lines(&mut self, at: usize, mut lines: Zeroizing<String>) {
+    fn insert_lines(&mut self, at: usize, mut lines: Wiping<String>) {
         let text = self.document.text();
         let starts_line = at == 0 || text[..at].ends_with(LINE_BREAKS);
         if !starts_line {

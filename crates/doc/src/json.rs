@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use bulla_wipe::Wiping;
 use bulla_yaml::{Position, Span};
-use zeroize::Zeroizing;
 
 use crate::error::{Expected, ParseError};
 use crate::tree::{Document, Entry, EntryKind, NONE, Source, Value};
@@ -17,8 +17,8 @@ const DEPTH_LIMIT: usize = 10_000;
 
 /// The characters of a file and the places of its values and keys.
 pub(crate) struct Text {
-    text: Zeroizing<String>,
-    decoded: Zeroizing<String>,
+    text: Wiping<String>,
+    decoded: Wiping<String>,
     tokens: Vec<Token>,
 }
 
@@ -61,6 +61,10 @@ impl Text {
         }
     }
 
+    pub(crate) fn is_string(&self, token: u32) -> bool {
+        matches!(self.tokens[token as usize].kind, TokenKind::Verbatim | TokenKind::Decoded { .. })
+    }
+
     pub(crate) fn value(&self, token: u32) -> Value<'_> {
         match self.tokens[token as usize].kind {
             TokenKind::Container | TokenKind::Null => Value::Null,
@@ -84,26 +88,18 @@ fn position(text: &str, offset: usize) -> Position {
     Position { line: 1 + before.matches('\n').count(), column: 1 + before[line_start..].chars().count() }
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Document, ParseError> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => Zeroizing::new(text.to_owned()),
-        Err(error) => {
-            // What comes before the fault is UTF-8.
-            let before = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-            let position = position(before, before.len());
-            return Err(ParseError { position, expected: Expected::Json("UTF-8 text, found bytes that are not") });
-        }
-    };
+pub(crate) fn read(bytes: Wiping<Vec<u8>>) -> Result<Document, ParseError> {
+    let text = bytes.into_text().map_err(|(bytes, valid)| {
+        // What comes before the fault is UTF-8.
+        let before = str::from_utf8(&bytes[..valid]).unwrap_or_default();
+        let position = position(before, before.len());
+        ParseError { position, expected: Expected::Json("UTF-8 text, found bytes that are not") }
+    })?;
     if u32::try_from(text.len()).is_err() {
         return Err(ParseError { position: Position { line: 1, column: 1 }, expected: Expected::Depth });
     }
-    let mut reader = Reader {
-        text: &text,
-        offset: 0,
-        decoded: Zeroizing::new(String::with_capacity(text.len())),
-        tokens: Vec::new(),
-        entries: Vec::new(),
-    };
+    let mut reader =
+        Reader { text: &text, offset: 0, decoded: Wiping::default(), tokens: Vec::new(), entries: Vec::new() };
     reader.read()?;
     let Reader { decoded, tokens, entries, .. } = reader;
     Ok(Document { source: Source::Json(Text { text, decoded, tokens }), entries, roots: vec![0], places: Vec::new() })
@@ -112,7 +108,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, ParseError> {
 struct Reader<'t> {
     text: &'t str,
     offset: usize,
-    decoded: Zeroizing<String>,
+    decoded: Wiping<String>,
     tokens: Vec<Token>,
     entries: Vec<Entry>,
 }
@@ -332,9 +328,9 @@ impl Reader<'_> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     decoded.get_or_insert(self.decoded.len() as u32);
-                    self.decoded.push_str(&self.text[from..self.offset]);
+                    self.decoded.append(&self.text[from..self.offset]);
                     let character = self.read_escape()?;
-                    self.decoded.push(character);
+                    self.decoded.append(character.encode_utf8(&mut [0; 4]));
                     from = self.offset;
                 }
                 Some(0..=0x1f) => return self.fault(self.offset, "an escape instead of a control character"),
@@ -344,7 +340,7 @@ impl Reader<'_> {
         let kind = match decoded {
             None => TokenKind::Verbatim,
             Some(start) => {
-                self.decoded.push_str(&self.text[from..self.offset]);
+                self.decoded.append(&self.text[from..self.offset]);
                 TokenKind::Decoded { start, end: self.decoded.len() as u32 }
             }
         };

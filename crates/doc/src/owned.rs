@@ -1,7 +1,7 @@
 //! Trees that are not in a file yet: metadata, what an alias stood for, new documents.
 
+use bulla_wipe::Wiping;
 use bulla_yaml::{Timestamp, Writer, double_quoted};
-use zeroize::Zeroizing;
 
 use crate::Format;
 use crate::spell::{json_string, json_value, plain_value};
@@ -53,7 +53,7 @@ pub enum Scalar {
     /// A date and time.
     Time(Timestamp),
     /// Text or bytes; wiped when dropped.
-    String(Zeroizing<Vec<u8>>),
+    String(Wiping<Vec<u8>>),
 }
 
 impl std::fmt::Debug for Scalar {
@@ -86,7 +86,7 @@ impl From<&Value<'_>> for Scalar {
             Value::Unsigned(value) => Scalar::Float(*value as f64),
             Value::Float(value) => Scalar::Float(*value),
             Value::Time(value) => Scalar::Time(*value),
-            Value::String(bytes) => Scalar::String(Zeroizing::new(bytes.to_vec())),
+            Value::String(bytes) => Scalar::String(Wiping::new(bytes.to_vec())),
         }
     }
 }
@@ -94,7 +94,7 @@ impl From<&Value<'_>> for Scalar {
 impl Tree {
     /// A string.
     pub fn string(text: &str) -> Tree {
-        Tree::Scalar(Scalar::String(Zeroizing::new(text.as_bytes().to_vec())))
+        Tree::Scalar(Scalar::String(Wiping::new(text.as_bytes().to_vec())))
     }
 
     /// A mapping of these entries.
@@ -233,7 +233,7 @@ fn feed_scalar(value: &Value<'_>, writer: &mut Writer) {
 ///
 /// `indent` is the number of spaces of a level: from 2 to 9 for YAML, where SOPS' own 4 is the default; any for JSON,
 /// where a tab is the default. JSON has room for one branch and for no comments; further branches are left out.
-pub fn write(branches: &[Tree], format: Format, indent: Option<usize>) -> Zeroizing<Vec<u8>> {
+pub fn write(branches: &[Tree], format: Format, indent: Option<usize>) -> Wiping<Vec<u8>> {
     match format {
         Format::Yaml => {
             let mut writer = Writer::new(indent.unwrap_or(4));
@@ -245,7 +245,7 @@ pub fn write(branches: &[Tree], format: Format, indent: Option<usize>) -> Zeroiz
                 writer.end_document();
             }
             let mut text = writer.finish();
-            Zeroizing::new(std::mem::take(&mut *text).into_bytes())
+            Wiping::new(std::mem::take(&mut *text).into_bytes())
         }
         Format::Json => {
             let indent = indent.map_or_else(|| "\t".to_owned(), |spaces| " ".repeat(spaces));
@@ -254,7 +254,7 @@ pub fn write(branches: &[Tree], format: Format, indent: Option<usize>) -> Zeroiz
                 branch.write_json(&mut text, &indent, 0);
                 text.push('\n');
             }
-            Zeroizing::new(text.into_bytes())
+            Wiping::new(text.into_bytes())
         }
     }
 }

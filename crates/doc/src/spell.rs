@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use base64::Engine as _;
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use bulla_yaml::{Resolved, Style, double_quoted, reads_back_plain, single_quoted, string_style};
 
@@ -91,24 +91,41 @@ pub(crate) fn without_last_break(text: &str) -> &str {
     text.strip_suffix("\r\n").or_else(|| text.strip_suffix(LINE_BREAKS)).unwrap_or(text)
 }
 
-/// Writes what stands in place of the scalar once it is encrypted.
-pub(crate) fn encrypted(node: Node<'_>, text: &str, out: &mut String) {
-    let style = match &node.document.source {
-        Source::Json(_) => Style::DoubleQuoted,
-        Source::Yaml(stream) => encrypted_style(node, stream.node_by_number(node.data().node as usize)),
-    };
-    let quote = match style {
-        Style::SingleQuoted => "'",
-        Style::DoubleQuoted => "\"",
-        _ => "",
-    };
-    if let (Style::Literal | Style::Folded, Source::Yaml(stream)) = (style, &node.document.source) {
-        block::encrypted(stream, stream.node_by_number(node.data().node as usize), text, out);
-        return;
+/// The quotes around a text on one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quote {
+    None,
+    Single,
+    Double,
+}
+
+impl Quote {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Quote::None => "",
+            Quote::Single => "'",
+            Quote::Double => "\"",
+        }
     }
-    out.push_str(quote);
-    out.push_str(text);
-    out.push_str(quote);
+}
+
+/// What stands in place of a scalar once it is encrypted.
+pub(crate) enum Encrypted {
+    /// The text in quotes.
+    Quoted(Quote),
+    /// A block scalar with the text in it.
+    Block(String),
+}
+
+pub(crate) fn encrypted(node: Node<'_>, text: &str) -> Encrypted {
+    let Source::Yaml(stream) = &node.document.source else { return Encrypted::Quoted(Quote::Double) };
+    let scalar = stream.node_by_number(node.data().node as usize);
+    Encrypted::Quoted(match encrypted_style(node, scalar) {
+        Style::SingleQuoted => Quote::Single,
+        Style::DoubleQuoted => Quote::Double,
+        Style::Literal | Style::Folded => return Encrypted::Block(block::encrypted(stream, scalar, text)),
+        _ => Quote::None,
+    })
 }
 
 /// The style that `ENC[…]` gets: the scalar's own, but quoted where its brackets and commas would end it.
@@ -139,6 +156,23 @@ pub(crate) fn rendered(node: Node<'_>, value: &Value<'_>, mode: Mode) -> String 
             yaml_value(value, scalar.style(), in_flow(node), mode, Some((stream, scalar)))
         }
     }
+}
+
+/// The quotes between which `text`, as it is, is the spelling that it gets when it is restored; `None` if that is another.
+pub(crate) fn restored_quote(node: Node<'_>, text: &str) -> Option<Quote> {
+    let Source::Yaml(stream) = &node.document.source else { return None };
+    let scalar = stream.node_by_number(node.data().node as usize);
+    match scalar.style() {
+        Style::Plain if stays_plain(text, in_flow(node), Mode::Restored, scalar.tag().is_some()) => Some(Quote::None),
+        Style::SingleQuoted if is_simple(text) => Some(Quote::Single),
+        Style::DoubleQuoted if is_simple(text) => Some(Quote::Double),
+        _ => None,
+    }
+}
+
+/// Is `text` the same between quotes of either kind?
+fn is_simple(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all && matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'"' | b'\\'))
 }
 
 pub(crate) fn restores(node: Node<'_>, value: &Value<'_>) -> bool {
@@ -303,7 +337,10 @@ pub(crate) fn reads_as(spelling: &str, value: &Value<'_>, format: Format) -> boo
         only.key() == Some("k") && only.data().kind == EntryKind::Scalar && same_value(&only.value(), value)
     };
     match format {
-        Format::Json => json::read(format!("{{\"k\":{spelling}}}").as_bytes()).is_ok_and(|document| same(&document)),
+        Format::Json => {
+            let document = format!("{{\"k\":{spelling}}}");
+            json::read(Wiping::new(document.into_bytes())).is_ok_and(|document| same(&document))
+        }
         Format::Yaml => {
             // In block context, and where that cannot be, in flow context. A block scalar is without its last line break
             // and the empty lines behind it.
@@ -313,8 +350,7 @@ pub(crate) fn reads_as(spelling: &str, value: &Value<'_>, format: Format) -> boo
             };
             let kept = "\n".repeat(breaks);
             let reads = |document: String| {
-                let document = Zeroizing::new(document);
-                crate::yaml::read(document.as_bytes()).is_ok_and(|document| same(&document))
+                crate::yaml::read(Wiping::new(document.into_bytes())).is_ok_and(|document| same(&document))
             };
             ["\n", "", &kept, "\u{2028}", "\u{2029}"].iter().any(|end| reads(format!("k: {spelling}{end}")))
                 || reads(format!("{{k: {spelling}}}\n"))

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bulla_wipe::Wiping;
 use bulla_yaml::{Position, Timestamp};
-use zeroize::Zeroizing;
 
 use crate::error::ParseError;
 use crate::{Format, json, spell, yaml};
@@ -111,6 +111,14 @@ impl Document {
     /// [`ParseError`] with line, column and what was expected: broken syntax, a top that is no mapping, keys that are no
     /// strings or come twice, values that do not fit their tag, aliases that expand without bound.
     pub fn parse(bytes: &[u8], format: Format) -> Result<Document, ParseError> {
+        Document::parse_owned(Wiping::new(bytes.to_vec()), format)
+    }
+
+    /// [`Document::parse`] that takes over the bytes and, in UTF-8 without a byte order mark, does not copy them.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_owned(bytes: Wiping<Vec<u8>>, format: Format) -> Result<Document, ParseError> {
         match format {
             Format::Yaml => yaml::read(bytes),
             Format::Json => json::read(bytes),
@@ -126,10 +134,10 @@ impl Document {
     }
 
     /// What was read, byte for byte.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub fn to_bytes(&self) -> Wiping<Vec<u8>> {
         match &self.source {
             Source::Yaml(stream) => stream.to_bytes(),
-            Source::Json(text) => Zeroizing::new(text.text().as_bytes().to_vec()),
+            Source::Json(text) => Wiping::new(text.text().as_bytes().to_vec()),
         }
     }
 
@@ -242,9 +250,26 @@ impl<'d> Node<'d> {
 
     /// Value of a scalar that is a string in UTF-8.
     pub fn as_str(self) -> Option<&'d str> {
-        match self.value() {
-            Value::String(Cow::Borrowed(bytes)) => std::str::from_utf8(bytes).ok(),
-            _ => None,
+        let data = self.data();
+        if data.kind != EntryKind::Scalar {
+            return None;
+        }
+        match &self.document.source {
+            Source::Yaml(stream) => yaml::text(stream.node_by_number(data.node as usize).target()),
+            Source::Json(text) => text.is_string(data.node).then(|| text.string(data.node)),
+        }
+    }
+
+    /// Is it a scalar that is a string in UTF-8? Costs less than its value.
+    pub fn is_str(self) -> bool {
+        let data = self.data();
+        match &self.document.source {
+            _ if data.kind != EntryKind::Scalar => false,
+            Source::Yaml(stream) => {
+                let scalar = stream.node_by_number(data.node as usize).target();
+                if scalar.tag().is_none() { scalar.is_string() } else { self.as_str().is_some() }
+            }
+            Source::Json(text) => text.is_string(data.node),
         }
     }
 

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bulla_wipe::Wiping;
 use bulla_yaml::{Comments, Kind, Resolved, Stream};
+use foldhash::fast::RandomState;
 
 use crate::error::{Expected, ParseError};
 use crate::tree::{Document, Entry, EntryKind, NONE, Source, Value};
@@ -15,8 +17,8 @@ const EXPANSION_LIMIT: usize = 1_000_000;
 /// How deep the copy that an alias stands for may lie, with all around it.
 const EXPANSION_DEPTH: u32 = 1_000;
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Document, ParseError> {
-    let stream = bulla_yaml::parse(bytes)
+pub(crate) fn read(bytes: Wiping<Vec<u8>>) -> Result<Document, ParseError> {
+    let stream = bulla_yaml::parse_owned(bytes)
         .map_err(|error| ParseError { position: error.position, expected: Expected::Yaml(error.expected) })?;
     let mut reader = Reader {
         stream: &stream,
@@ -25,7 +27,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, ParseError> {
         tasks: Vec::new(),
         expanded: 0,
         anchored: vec![false; if stream.has_aliases() { stream.node_count() } else { 0 }],
-        seen: HashMap::new(),
+        seen: HashMap::default(),
     };
     reader.find_anchored();
     for document in stream.documents() {
@@ -49,7 +51,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, ParseError> {
 pub(crate) fn value(node: bulla_yaml::Node<'_>) -> Result<Value<'_>, &str> {
     let string = || Ok(Value::String(Cow::Borrowed(node.value().as_bytes())));
     let Some(tag) = node.tag() else {
-        return Ok(convert(node.resolved(), node.value()));
+        return if node.is_string() { string() } else { Ok(convert(node.resolved(), node.value())) };
     };
     let resolved = bulla_yaml::resolve(node.value());
     match (tag, resolved) {
@@ -66,6 +68,17 @@ pub(crate) fn value(node: bulla_yaml::Node<'_>) -> Result<Value<'_>, &str> {
         ("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp", _) => Err(tag),
         ("!!binary", _) => binary(node.value()).map(|bytes| Value::String(Cow::Owned(bytes))).ok_or(tag),
         _ => string(),
+    }
+}
+
+/// The value of a scalar node that is a text as it stands.
+pub(crate) fn text(node: bulla_yaml::Node<'_>) -> Option<&str> {
+    if node.tag().is_none() {
+        return node.is_string().then(|| node.value());
+    }
+    match value(node) {
+        Ok(Value::String(Cow::Borrowed(bytes))) => std::str::from_utf8(bytes).ok(),
+        _ => None,
     }
 }
 
@@ -98,7 +111,7 @@ struct Reader<'s> {
     expanded: usize,
     /// By node: does an alias stand for it?
     anchored: Vec<bool>,
-    seen: HashMap<&'s str, usize>,
+    seen: HashMap<&'s str, usize, RandomState>,
 }
 
 /// What is left to do, the next thing last.
@@ -330,10 +343,8 @@ impl<'s> Reader<'s> {
 
     fn key(&self, key: bulla_yaml::Node<'s>) -> Result<&'s str, ParseError> {
         let target = key.target();
-        match (target.kind(), value(target)) {
-            (Kind::Scalar, Ok(Value::String(Cow::Borrowed(_)))) => Ok(target.value()),
-            _ => self.fault(key.span().start, Expected::Key),
-        }
+        let name = if target.kind() == Kind::Scalar { text(target) } else { None };
+        name.map_or_else(|| self.fault(key.span().start, Expected::Key), Ok)
     }
 
     fn duplicate(

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use bulla_crypto::PublicKey;
 use bulla_doc::{Document, Edits, Kind, Node, Scalar, Tree, Value as Leaf};
+use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use crate::scope::Scope;
 use crate::seal::{SealError, optional_string, seal_item, secret_manifest, template_metadata_of, values_of};
@@ -20,7 +20,7 @@ use crate::seal::{SealError, optional_string, seal_item, secret_manifest, templa
 #[derive(Debug)]
 pub struct Merged {
     /// The whole file.
-    pub bytes: Zeroizing<Vec<u8>>,
+    pub bytes: Wiping<Vec<u8>>,
     /// Items that were there before, in the order of their names.
     pub replaced: Vec<String>,
     /// Items that are new.

@@ -7,9 +7,11 @@
 //! read its own files. A comment that does not decrypt stays as it is, as older versions left them plain; a value that does not is an
 //! error. Source: sops 3.13.3 `sops.go` (`Decrypt`), `cmd/sops/common/common.go` (`DecryptTree`).
 
+use std::ops::Range;
+
 use bulla_crypto::{DataKey, EncryptedValue, Mac, SecretBytes, ValueCipher, ValueError, ValueKind};
 use bulla_doc::{Document, Edits, Format, ParseError, Scalar, Tree, Value};
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::chunks::{CHUNK, in_chunks};
 use crate::file::EncryptedFile;
@@ -111,11 +113,14 @@ pub enum ValueFault {
 ///
 /// # Errors
 /// [`DecryptError`]
-pub async fn decrypt(bytes: &[u8], format: Format, ring: &dyn KeyRing) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+pub async fn decrypt(bytes: &[u8], format: Format, ring: &dyn KeyRing) -> Result<Wiping<Vec<u8>>, DecryptError> {
     let file = EncryptedFile::read(bytes, format)?;
     let key = file.data_key(ring).await?;
     Ok(file.open(&key)?.to_plain())
 }
+
+/// How many leaves are opened before the first of them is hashed.
+const BATCH: usize = 16 * CHUNK;
 
 /// A file whose values are decrypted. They are wiped when it is dropped.
 pub struct Opened<'e> {
@@ -135,7 +140,7 @@ impl std::fmt::Debug for Opened<'_> {
 #[derive(Default)]
 struct Chunk {
     /// Their texts, one behind the other.
-    texts: Zeroizing<Vec<u8>>,
+    texts: Wiping<Vec<u8>>,
     outcomes: Vec<Outcome>,
 }
 
@@ -162,18 +167,29 @@ impl<'e> Opened<'e> {
         let document = file.document();
         let plan = Plan::new(document, &file.metadata().selector, TYPED_COMMENT_ITEMS)?;
         let cipher = ValueCipher::new(key);
-        let opener = Opener { plan: &plan, cipher: &cipher, format: document.format() };
-        let chunks = in_chunks(&plan.leaves, |_, leaves| opener.open_all(leaves));
-        let chunks = chunks.into_iter().collect::<Result<Vec<_>, _>>();
-        let chunks =
-            chunks.map_err(|(leaf, source)| DecryptError::Value { place: Place::of(leaf.node, document), source })?;
-        let opened = Self { file, plan, cipher, chunks };
-        let outcome = opened.check_mac()?;
+        let mut opened = Self { file, plan, cipher, chunks: Vec::new() };
+        let mut mac = if file.metadata().mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
+        let mut first = 0;
+        for (number, leaves) in opened.plan.leaves.chunks(BATCH).enumerate() {
+            let opener = Opener { plan: &opened.plan, cipher: &opened.cipher, format: document.format() };
+            let open = || in_chunks(leaves, |_, leaves| opener.open_all(leaves));
+            // What was opened is hashed while the next is opened.
+            let hash = || opened.hash(first..number * BATCH, &mut mac);
+            let (chunks, hashed) = if number == 0 { (open(), Ok(())) } else { rayon::join(open, hash) };
+            let chunks = chunks.into_iter().collect::<Result<Vec<_>, _>>();
+            let chunks = chunks
+                .map_err(|(leaf, source)| DecryptError::Value { place: Place::of(leaf.node, document), source })?;
+            hashed?;
+            first = number * BATCH;
+            opened.chunks.extend(chunks);
+        }
+        opened.hash(first..opened.plan.leaves.len(), &mut mac)?;
+        let outcome = opened.compare_mac(mac);
         Ok((opened, outcome))
     }
 
     /// The document without metadata, every value in its place as it was before it was encrypted.
-    pub fn to_plain(&self) -> Zeroizing<Vec<u8>> {
+    pub fn to_plain(&self) -> Wiping<Vec<u8>> {
         let mut edits = Edits::new(self.file.document());
         self.restore(&mut edits, false);
         bulla_doc::without_metadata(&mut edits, METADATA_KEY);
@@ -182,7 +198,7 @@ impl<'e> Opened<'e> {
 
     /// A file may have lost its last line break after it was encrypted, or the entry that stood last. If an encrypted block scalar stands
     /// last now, the break is part of its value. (In a plain one, nothing tells whether it was there.)
-    fn with_last_break(&self, plain: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    fn with_last_break(&self, plain: Wiping<Vec<u8>>) -> Wiping<Vec<u8>> {
         let format = self.file.document().format();
         if format != Format::Yaml || plain.is_empty() || plain.ends_with(b"\n") {
             return plain;
@@ -193,7 +209,7 @@ impl<'e> Opened<'e> {
         if !document.zip(text).is_some_and(|(document, text)| lacks_last_break(&document, text)) {
             return plain;
         }
-        let mut whole = Zeroizing::new(Vec::with_capacity(plain.len() + 1));
+        let mut whole = Wiping::new(Vec::with_capacity(plain.len() + 1));
         whole.extend_from_slice(&plain);
         whole.push(b'\n');
         whole
@@ -208,7 +224,7 @@ impl<'e> Opened<'e> {
     }
 
     /// Puts every value back in its place. With `keep_items`, comments that are items of lists stay encrypted items.
-    pub(crate) fn restore(&self, edits: &mut Edits<'e>, keep_items: bool) {
+    pub(crate) fn restore<'o>(&'o self, edits: &mut Edits<'o>, keep_items: bool) {
         for (number, leaf) in self.plan.leaves.iter().enumerate() {
             let Outcome::Opened { spelling, .. } = self.outcome(number) else { continue };
             if leaf.node.is_expanded() || leaf.node.is_alias() {
@@ -275,13 +291,13 @@ impl<'e> Opened<'e> {
         std::str::from_utf8(&self.chunks[number / CHUNK].texts[start as usize..end as usize]).unwrap_or_default()
     }
 
-    /// Computes the MAC and compares it with the file's. The outer error is that it cannot be computed.
-    fn check_mac(&self) -> Result<Result<(), DecryptError>, DecryptError> {
-        let metadata = self.file.metadata();
-        let mut mac = if metadata.mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
+    /// Adds the values of `leaves` to the MAC.
+    fn hash(&self, leaves: Range<usize>, mac: &mut Mac) -> Result<(), DecryptError> {
+        let only_encrypted = self.file.metadata().mac_only_encrypted;
         let mut scratch = Scratch::default();
-        for (number, leaf) in self.plan.leaves.iter().enumerate() {
-            if leaf.role != Role::Value || (metadata.mac_only_encrypted && !leaf.encrypted) {
+        for number in leaves {
+            let leaf = &self.plan.leaves[number];
+            if leaf.role != Role::Value || (only_encrypted && !leaf.encrypted) {
                 continue;
             }
             let value = self.value(number);
@@ -291,7 +307,7 @@ impl<'e> Opened<'e> {
             })?;
             mac.update(text);
         }
-        Ok(self.compare_mac(mac))
+        Ok(())
     }
 
     fn compare_mac(&self, mac: Mac) -> Result<(), DecryptError> {
@@ -332,7 +348,7 @@ impl<'e> Opener<'_, 'e> {
         leaf: &Leaf<'e>,
         path: &[u8],
         plaintext: &mut SecretBytes,
-        texts: &mut Zeroizing<Vec<u8>>,
+        texts: &mut Wiping<Vec<u8>>,
     ) -> Result<Outcome, ValueFault> {
         if leaf.role == Role::Comment {
             let Some(value) = EncryptedValue::parse(leaf.node.comment()) else { return Ok(Outcome::Plain) };
@@ -376,11 +392,11 @@ impl<'e> Opener<'_, 'e> {
 }
 
 /// Appends `bytes`, and wipes the old room where a larger one is taken.
-fn append(texts: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) -> (u32, u32) {
+fn append(texts: &mut Wiping<Vec<u8>>, bytes: &[u8]) -> (u32, u32) {
     if texts.capacity() - texts.len() < bytes.len() {
         let mut larger = Vec::with_capacity((2 * texts.len() + bytes.len()).max(CHUNK * 16));
         larger.extend_from_slice(texts);
-        *texts = Zeroizing::new(larger);
+        *texts = Wiping::new(larger);
     }
     let start = texts.len() as u32;
     texts.extend_from_slice(bytes);

@@ -13,8 +13,8 @@ use std::fmt;
 
 use bulla_crypto::ValueKind;
 use bulla_doc::{Document, EditError as RemoveError, Edits, Format, Kind, Node, ParseError, Scalar, Tree};
+use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::before::Before;
 use crate::decrypt::Opened;
@@ -53,7 +53,7 @@ pub enum NewValue {
     /// A value of its own type, or a container.
     Tree(Tree),
     /// A text for a value of the type that is there now, in SOPS' spelling: `42`, `true`, a date. A string where nothing is there.
-    Text(Zeroizing<String>),
+    Text(Wiping<String>),
 }
 
 impl fmt::Debug for NewValue {
@@ -70,7 +70,7 @@ impl fmt::Debug for NewValue {
 #[non_exhaustive]
 pub struct Edited {
     /// The file.
-    pub bytes: Zeroizing<Vec<u8>>,
+    pub bytes: Wiping<Vec<u8>>,
     /// What is encrypted now; `None` if nothing changed, and the bytes are those that were there.
     pub summary: Option<Summary>,
 }
@@ -243,7 +243,7 @@ fn loses_last_break(document: &Document) -> bool {
 
 impl Change {
     /// The document with this change, still plain.
-    fn apply(self, document: &Document) -> Result<Zeroizing<Vec<u8>>, EditError> {
+    fn apply(self, document: &Document) -> Result<Wiping<Vec<u8>>, EditError> {
         let (Self::Set { path, .. } | Self::Insert { path, .. } | Self::Remove { path }) = &self;
         if !matches!(path.steps.first(), Some(PathStep::Key(key)) if key != METADATA_KEY) {
             return Err(EditError::Reserved { path: path.clone() });

@@ -9,8 +9,8 @@
 use bulla_crypto::{DataKey, ValueCipher};
 use bulla_doc::{Document, Format, ParseError, Step};
 use bulla_keys::{KeyId, MasterKey, WrapError};
+use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::metadata::{EntryError, KeyEntry, LastModified, METADATA_KEY, NewMetadata, has_metadata};
 use crate::path::Place;
@@ -47,7 +47,7 @@ pub enum NothingSelected {
 #[non_exhaustive]
 pub struct Encrypted {
     /// The file.
-    pub bytes: Zeroizing<Vec<u8>>,
+    pub bytes: Wiping<Vec<u8>>,
     /// What was encrypted, and what was not.
     pub summary: Summary,
 }
@@ -145,7 +145,7 @@ fn seal_new(
     seal: &Seal<'_>,
     document: Document,
     rng: &mut (dyn CryptoRng + Send),
-) -> Result<(Zeroizing<Vec<u8>>, Summary), EncryptError> {
+) -> Result<(Wiping<Vec<u8>>, Summary), EncryptError> {
     let ends_in_line = document.format() == Format::Json || document.text().ends_with(['\n', '\r']);
     let Some(metadata) = seal.new_metadata.filter(|_| !ends_in_line || has_last_comments(&document)) else {
         return Ok(seal.apply(&document, rng)?);

@@ -2,6 +2,7 @@
 
 use bulla_crypto::DataKey;
 use bulla_doc::{Document, Format};
+use bulla_wipe::Wiping;
 
 use crate::decrypt::{DecryptError, Opened, ReadError};
 use crate::keyring::{self, DataKeyError, KeyRing};
@@ -20,7 +21,15 @@ impl EncryptedFile {
     /// # Errors
     /// [`ReadError`] if they are no document, or not an encrypted one.
     pub fn read(bytes: &[u8], format: Format) -> Result<Self, ReadError> {
-        let document = Document::parse(bytes, format)?;
+        Self::read_owned(Wiping::new(bytes.to_vec()), format)
+    }
+
+    /// [`EncryptedFile::read`] that takes over the bytes, to spare a copy.
+    ///
+    /// # Errors
+    /// As [`EncryptedFile::read`].
+    pub fn read_owned(bytes: Wiping<Vec<u8>>, format: Format) -> Result<Self, ReadError> {
+        let document = Document::parse_owned(bytes, format)?;
         let metadata = Metadata::read(&document)?;
         Ok(Self { document, metadata })
     }

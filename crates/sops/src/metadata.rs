@@ -120,16 +120,15 @@ impl Metadata {
     /// [`MetadataError`]
     pub fn read(document: &Document) -> Result<Self, MetadataError> {
         let entry = find(document)?;
-        let position = entry.position();
         let fields = Fields::new(entry);
-        let missing = |field| MetadataError::Missing { field, position };
+        let missing = |field| MetadataError::Missing { field, position: entry.position() };
 
         let given: Vec<(SelectorKind, String)> = SelectorKind::ALL
             .into_iter()
             .filter_map(|kind| fields.text(kind.as_str()).map(|text| text.map(|text| (kind, text))).transpose())
             .collect::<Result<_, _>>()?;
         let selector = Selector::choose(given.iter().map(|(kind, text)| (*kind, text.as_str())))
-            .map_err(|source| MetadataError::Selector { position, source })?
+            .map_err(|source| MetadataError::Selector { position: entry.position(), source })?
             .unwrap_or_default();
 
         let date = fields.get("lastmodified").ok_or_else(|| missing("lastmodified"))?;
@@ -147,7 +146,7 @@ impl Metadata {
             mac: fields.text("mac")?.filter(|mac| !mac.is_empty()),
             selector,
             mac_only_encrypted: fields.flag("mac_only_encrypted")?,
-            groups: read_groups(&fields)?.ok_or(MetadataError::NoKeys { position })?,
+            groups: read_groups(&fields)?.ok_or_else(|| MetadataError::NoKeys { position: entry.position() })?,
             shamir_threshold: fields.number("shamir_threshold")?,
         })
     }

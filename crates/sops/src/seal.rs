@@ -12,8 +12,8 @@ mod verify;
 
 use bulla_crypto::{Mac, ValueCipher, ValueKind};
 use bulla_doc::{Document, Edits, Scalar, Tree};
+use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::before::Before;
 use crate::metadata::{self, LastModified, METADATA_KEY, NewMetadata};
@@ -100,7 +100,7 @@ impl Seal<'_> {
         &self,
         document: &Document,
         rng: &mut (dyn CryptoRng + Send),
-    ) -> Result<(Zeroizing<Vec<u8>>, Summary), SealError> {
+    ) -> Result<(Wiping<Vec<u8>>, Summary), SealError> {
         let mut plan = Plan::new(document, self.selector, self.is_comment_item)?;
         if self.cut_last_break {
             plan.cut_last_break();
@@ -118,9 +118,7 @@ impl Seal<'_> {
         let summary = Summary::new(&plan, document);
         let is_exposed = self.is_exposed(&plan, document);
         if !is_exposed && !cfg!(debug_assertions) {
-            let edits = self.edits(document, &plan, &texts, &mac, false);
-            drop(texts);
-            return Ok((edits.apply(), summary));
+            return Ok((self.edits(document, &plan, &texts, &mac, false).apply(), summary));
         }
         // First with the spelling that unchanged values had, then, if that does not fit where they are now, without.
         let attempts: &[bool] = if self.before.is_some() { &[true, false] } else { &[false] };
@@ -180,8 +178,8 @@ impl Seal<'_> {
         &self,
         document: &'d Document,
         plan: &Plan<'d>,
-        texts: &Texts,
-        mac: &str,
+        texts: &'d Texts,
+        mac: &'d str,
         as_before: bool,
     ) -> Edits<'d> {
         let mut edits = Edits::new(document);

@@ -14,7 +14,7 @@ use std::io::Write as _;
 
 use bulla_crypto::ValueKind;
 use bulla_doc::{Timestamp, Value};
-use zeroize::{Zeroize as _, Zeroizing};
+use bulla_wipe::{Wiping, wipe};
 
 /// Why a value cannot be part of an encrypted file, encrypted or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,11 +46,15 @@ pub(crate) fn kind(value: &Value<'_>) -> Option<ValueKind> {
 }
 
 /// Room for the text of a number; wiped when it is used again and when it is dropped.
-pub(crate) type Scratch = Zeroizing<Vec<u8>>;
+pub(crate) type Scratch = Wiping<Vec<u8>>;
 
 /// The text of `value`, as it is encrypted and hashed; of null, none. May be written to `scratch`.
 pub(crate) fn text<'v>(value: &'v Value<'_>, scratch: &'v mut Scratch) -> Result<&'v [u8], UnsupportedValue> {
-    scratch.zeroize();
+    // Most values need no room at all.
+    if !scratch.is_empty() {
+        wipe(scratch);
+        scratch.clear();
+    }
     let written = match value {
         Value::Null => return Ok(b""),
         Value::Bool(true) => return Ok(b"True"),

@@ -136,7 +136,8 @@ impl<'d> Plan<'d> {
     pub(crate) fn value(&self, leaf: &Leaf<'d>) -> Value<'d> {
         match leaf.node.as_str() {
             Some(text) if self.cut == Some(leaf.node.id()) => Value::text(text.strip_suffix('\n').unwrap_or(text)),
-            _ => leaf.node.value(),
+            Some(text) => Value::text(text),
+            None => leaf.node.value(),
         }
     }
 
@@ -257,7 +258,7 @@ impl<'d> Walk<'d, '_> {
     fn value(&mut self, node: Node<'d>) {
         let first_leaf = self.plan.leaves.len();
         let Some(frame) = self.frames.last() else { return };
-        if node.value() == Value::Null {
+        if !node.is_str() && node.value() == Value::Null {
             return self.pass(node, first_leaf);
         }
         let encrypted = frame.level.selects(self.selector, node.key());

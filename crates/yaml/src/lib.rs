@@ -28,6 +28,8 @@ mod time;
 mod tree;
 mod write;
 
+use bulla_wipe::Wiping;
+
 pub use error::{Expected, ParseError, Position};
 pub use resolve::{Resolved, resolve};
 pub use source::Encoding;
@@ -43,6 +45,14 @@ pub use write::{Writer, literal};
 /// # Errors
 /// [`ParseError`] with the line and column where reading stopped, and what was expected there.
 pub fn parse(input: &[u8]) -> Result<Stream, ParseError> {
+    parse_owned(Wiping::new(input.to_vec()))
+}
+
+/// [`parse`] that takes over the bytes: in UTF-8 without a byte order mark they are not copied.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_owned(input: Wiping<Vec<u8>>) -> Result<Stream, ParseError> {
     let (encoding, text) = source::decode(input)?;
     parse::parse(encoding, text)
 }

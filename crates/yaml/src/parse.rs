@@ -14,14 +14,14 @@ use std::collections::HashMap;
 use std::mem;
 use std::ops::Range;
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::error::{Expected, ParseError};
 use crate::scan::{Mark, Role, Scanner, TagParts, Text, Token, TokenKind};
 use crate::source::Encoding;
 use crate::tree::{Attached, DocumentData, Kind, NodeData, Span, Stream, Style};
 
-pub(crate) fn parse(encoding: Encoding, text: Zeroizing<String>) -> Result<Stream, ParseError> {
+pub(crate) fn parse(encoding: Encoding, text: Wiping<String>) -> Result<Stream, ParseError> {
     let mut stream = build(&text)?;
     stream.encoding = encoding;
     stream.text = text;
@@ -39,11 +39,11 @@ fn build(text: &str) -> Result<Stream, ParseError> {
     }
     let Parser { mut scanner, build, .. } = parser;
     // Only whole characters were copied into it.
-    let decoded = String::from_utf8(mem::take(&mut *scanner.decoded)).unwrap_or_default();
+    let decoded = mem::take(&mut scanner.decoded).into_text().unwrap_or_default();
     Ok(Stream {
         encoding: Encoding::Utf8,
-        text: Zeroizing::default(),
-        decoded: Zeroizing::new(decoded),
+        text: Wiping::default(),
+        decoded,
         nodes: build.nodes,
         documents: build.documents,
         tags: build.tags,
@@ -104,6 +104,8 @@ enum Next {
 
 struct Parser<'t> {
     scanner: Scanner<'t>,
+    /// What [`Parser::peek`] answered, until the token is taken.
+    peeked: Option<(Next, Mark, Mark)>,
     states: Vec<State>,
     /// Comments that no node has taken yet.
     head: Vec<Span>,
@@ -126,6 +128,7 @@ impl<'t> Parser<'t> {
     fn new(text: &'t str) -> Parser<'t> {
         Parser {
             scanner: Scanner::new(text),
+            peeked: None,
             states: Vec::new(),
             head: Vec::new(),
             line: Vec::new(),
@@ -138,6 +141,9 @@ impl<'t> Parser<'t> {
 
     /// Looks at the next token and takes the comments that belong to it or to tokens before it.
     fn peek(&mut self) -> Result<(Next, Mark, Mark), ParseError> {
+        if let Some(peeked) = self.peeked {
+            return Ok(peeked);
+        }
         let token = self.scanner.peek()?;
         let (next, start, end) = (next(token), token.start, token.end);
         // An end takes no heads, so they stay for the token behind it.
@@ -148,10 +154,12 @@ impl<'t> Parser<'t> {
                 Role::Foot => self.foot.extend(comment.lines),
             }
         }
+        self.peeked = Some((next, start, end));
         Ok((next, start, end))
     }
 
     fn take(&mut self) -> Option<Token> {
+        self.peeked = None;
         self.scanner.take()
     }
 
@@ -333,6 +341,7 @@ impl<'t> Parser<'t> {
                 if let Some(Token { kind: TokenKind::Scalar { text, style, end }, .. }) = self.take() {
                     let span = Span { start: start.offset, end };
                     self.build.scalar(text, style, span, content, properties, &comments);
+                    self.build.mean_string(style != Style::Plain || self.scanner.means_string(text));
                 }
                 Ok(self.pop_state())
             }
@@ -741,6 +750,7 @@ impl Build<'_> {
         self.nodes.push(NodeData {
             kind,
             style,
+            is_string: false,
             text,
             start: span.start,
             content,
@@ -765,6 +775,13 @@ impl Build<'_> {
         let node = self.push(Kind::Scalar, style, text, span, content, properties);
         self.attach(node, comments);
         self.end_node(node);
+    }
+
+    /// The scalar that was read last is a string, or it is not.
+    fn mean_string(&mut self, is_string: bool) {
+        if let Some(node) = self.nodes.last_mut() {
+            node.is_string = is_string;
+        }
     }
 
     fn empty_scalar(&mut self, at: u32) {

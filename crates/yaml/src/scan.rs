@@ -11,9 +11,10 @@ mod scalar;
 
 use std::collections::VecDeque;
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::error::{Expected, ParseError};
+use crate::resolve::{Resolved, resolve};
 use crate::source;
 use crate::tree::{Span, Style};
 
@@ -111,7 +112,7 @@ pub(crate) struct Scanner<'t> {
     text: &'t str,
     bytes: &'t [u8],
     /// Decoded text of scalars that are not spelt verbatim.
-    pub(crate) decoded: Zeroizing<Vec<u8>>,
+    pub(crate) decoded: Wiping<Vec<u8>>,
     mark: Mark,
     /// Line breaks since the last character that was not blank.
     newlines: i32,
@@ -133,8 +134,7 @@ impl<'t> Scanner<'t> {
         Scanner {
             text,
             bytes: text.as_bytes(),
-            // Decoding never makes text longer than half again; unused capacity costs no memory.
-            decoded: Zeroizing::new(Vec::with_capacity(text.len() + text.len() / 2)),
+            decoded: Wiping::default(),
             mark: Mark::default(),
             newlines: 0,
             flow_level: 0,
@@ -172,6 +172,13 @@ impl<'t> Scanner<'t> {
             return None;
         }
         self.comments.pop_front()
+    }
+
+    /// Does the text of a plain scalar mean a string?
+    pub(crate) fn means_string(&self, text: Text) -> bool {
+        let range = text.start as usize..(text.start + text.length) as usize;
+        let text = if text.decoded { str::from_utf8(&self.decoded[range]) } else { Ok(&self.text[range]) };
+        text.is_ok_and(|text| matches!(resolve(text), Resolved::String | Resolved::Merge))
     }
 
     pub(crate) fn fault<T>(&self, offset: u32, expected: Expected) -> Result<T, ParseError> {
@@ -224,6 +231,14 @@ impl<'t> Scanner<'t> {
         self.mark.offset += width(self.byte(0));
         self.mark.index += 1;
         self.mark.column += 1;
+    }
+
+    /// Passes all spaces that stand here.
+    fn skip_spaces(&mut self) {
+        let count = self.bytes[self.mark.offset as usize..].iter().take_while(|&&byte| byte == b' ').count();
+        self.mark.offset += count as u32;
+        self.mark.index += count as i32;
+        self.mark.column += count as i32;
     }
 
     /// Passes `count` characters of one byte each, of which at least one is not blank.
@@ -579,8 +594,10 @@ impl<'t> Scanner<'t> {
         let scan = self.mark;
         loop {
             let tabs = self.flow_level > 0 || !self.simple_key_allowed;
-            while self.byte(0) == b' ' || (tabs && self.byte(0) == b'\t') {
+            self.skip_spaces();
+            while tabs && self.byte(0) == b'\t' {
                 self.skip();
+                self.skip_spaces();
             }
             self.turn_line_comment_into_head();
             if self.byte(0) == b'#' {

@@ -2,7 +2,7 @@
 //!
 //! Source: YAML 1.1 §5.1–5.2. A byte order mark chooses the encoding; without one it is UTF-8.
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::error::{Expected, ParseError, Position};
 
@@ -23,11 +23,11 @@ const LIMIT: usize = 1 << 30;
 
 impl Encoding {
     /// Spells `text` in this encoding, byte order mark included.
-    pub fn encode(self, text: &str) -> Zeroizing<Vec<u8>> {
+    pub fn encode(self, text: &str) -> Wiping<Vec<u8>> {
         match self {
-            Encoding::Utf8 => Zeroizing::new(text.as_bytes().to_vec()),
+            Encoding::Utf8 => Wiping::new(text.as_bytes().to_vec()),
             Encoding::Utf8WithMark => {
-                let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() + 3));
+                let mut bytes = Wiping::new(Vec::with_capacity(text.len() + 3));
                 bytes.extend_from_slice(b"\xef\xbb\xbf");
                 bytes.extend_from_slice(text.as_bytes());
                 bytes
@@ -38,8 +38,8 @@ impl Encoding {
     }
 }
 
-fn encode_utf16(text: &str, spell: fn(u16) -> [u8; 2]) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * text.len() + 2));
+fn encode_utf16(text: &str, spell: fn(u16) -> [u8; 2]) -> Wiping<Vec<u8>> {
+    let mut bytes = Wiping::new(Vec::with_capacity(2 * text.len() + 2));
     bytes.extend_from_slice(&spell(0xfeff));
     for unit in text.encode_utf16() {
         bytes.extend_from_slice(&spell(unit));
@@ -47,8 +47,8 @@ fn encode_utf16(text: &str, spell: fn(u16) -> [u8; 2]) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// The characters of `input` without its byte order mark, all of them allowed in YAML.
-pub(crate) fn decode(input: &[u8]) -> Result<(Encoding, Zeroizing<String>), ParseError> {
+/// The characters of `input` without its byte order mark, all of them allowed in YAML. UTF-8 without a mark is not copied.
+pub(crate) fn decode(input: Wiping<Vec<u8>>) -> Result<(Encoding, Wiping<String>), ParseError> {
     if input.len() > LIMIT {
         return Err(ParseError { position: Position { line: 1, column: 1 }, expected: Expected::Size });
     }
@@ -57,7 +57,7 @@ pub(crate) fn decode(input: &[u8]) -> Result<(Encoding, Zeroizing<String>), Pars
     } else if let Some(rest) = input.strip_prefix(b"\xfe\xff") {
         (Encoding::Utf16Big, decode_utf16(rest, u16::from_be_bytes)?)
     } else if let Some(rest) = input.strip_prefix(b"\xef\xbb\xbf") {
-        (Encoding::Utf8WithMark, decode_utf8(rest)?)
+        (Encoding::Utf8WithMark, decode_utf8(Wiping::new(rest.to_vec()))?)
     } else {
         (Encoding::Utf8, decode_utf8(input)?)
     };
@@ -65,20 +65,17 @@ pub(crate) fn decode(input: &[u8]) -> Result<(Encoding, Zeroizing<String>), Pars
     Ok((encoding, text))
 }
 
-fn decode_utf8(bytes: &[u8]) -> Result<Zeroizing<String>, ParseError> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(error) => {
-            // `valid_up_to` ends a valid prefix, so it decodes.
-            let before = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-            Err(ParseError { position: position(before, before.len()), expected: Expected::Encoding("UTF-8") })
-        }
-    }
+fn decode_utf8(bytes: Wiping<Vec<u8>>) -> Result<Wiping<String>, ParseError> {
+    bytes.into_text().map_err(|(bytes, valid)| {
+        // A valid prefix decodes.
+        let before = str::from_utf8(&bytes[..valid]).unwrap_or_default();
+        ParseError { position: position(before, before.len()), expected: Expected::Encoding("UTF-8") }
+    })
 }
 
-fn decode_utf16(bytes: &[u8], read: fn([u8; 2]) -> u16) -> Result<Zeroizing<String>, ParseError> {
+fn decode_utf16(bytes: &[u8], read: fn([u8; 2]) -> u16) -> Result<Wiping<String>, ParseError> {
     let units = bytes.chunks_exact(2).map(|pair| read([pair[0], pair[1]]));
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len() / 2 * 3));
+    let mut text = Wiping::new(String::with_capacity(bytes.len() / 2 * 3));
     for character in char::decode_utf16(units) {
         let Ok(character) = character else {
             let expected = Expected::Encoding("UTF-16");
@@ -95,20 +92,25 @@ fn decode_utf16(bytes: &[u8], read: fn([u8; 2]) -> u16) -> Result<Zeroizing<Stri
 /// Refuses the characters that go-yaml's reader refuses, and a second byte order mark at the start, which it misreads.
 fn check(text: &str) -> Result<(), ParseError> {
     let bytes = text.as_bytes();
-    let fault = |offset| ParseError { position: position(text, offset), expected: Expected::Printable };
-    for (offset, &byte) in bytes.iter().enumerate() {
-        let allowed = match byte {
-            b' '..=b'~' | b'\n' | b'\t' | b'\r' => true,
-            0..=0x7f => false,
-            // U+0080 to U+009F but for U+0085, the next line.
-            0xc2 => bytes[offset + 1] >= 0xa0 || bytes[offset + 1] == 0x85,
-            // U+FFFE and U+FFFF.
-            0xef => !(bytes[offset + 1] == 0xbf && bytes[offset + 2] >= 0xbe),
-            _ => true,
-        };
-        if !allowed {
-            return Err(fault(offset));
+    let (blocks, _) = bytes.as_chunks::<64>();
+    // Nearly all text is plain, which is seen on many bytes at once.
+    let is_plain = |block: &[u8; 64]| {
+        let mut plain = 0;
+        for &byte in block {
+            plain += u8::from(matches!(byte, b' '..=b'~')) | u8::from(byte == b'\n');
         }
+        plain == 64
+    };
+    let mut from = 0;
+    // The last round is about the rest, of less than 64 bytes.
+    for block in blocks.iter().chain([&[0; 64]]) {
+        let end = bytes.len().min(from + 64);
+        if !is_plain(block)
+            && let Some(place) = (from..end).find(|&place| !is_allowed(bytes, place))
+        {
+            return Err(ParseError { position: position(text, place), expected: Expected::Printable });
+        }
+        from = end;
     }
     if text.starts_with('\u{feff}') {
         return Err(ParseError { position: position(text, 0), expected: Expected::ByteOrderMark });
@@ -116,24 +118,36 @@ fn check(text: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// Is the character that begins at `place` one that YAML allows? Inside a character, yes.
+fn is_allowed(bytes: &[u8], place: usize) -> bool {
+    match bytes[place] {
+        b' '..=b'~' | b'\n' | b'\t' | b'\r' => true,
+        0..=0x7f => false,
+        // U+0080 to U+009F but for U+0085, the next line.
+        0xc2 => bytes[place + 1] >= 0xa0 || bytes[place + 1] == 0x85,
+        // U+FFFE and U+FFFF.
+        0xef => !(bytes[place + 1] == 0xbf && bytes[place + 2] >= 0xbe),
+        _ => true,
+    }
+}
+
 /// Line and column of a byte offset. Line breaks are those of YAML 1.1.
 pub(crate) fn position(text: &str, offset: usize) -> Position {
-    let mut position = Position { line: 1, column: 1 };
-    let mut characters = text[..offset].chars().peekable();
-    while let Some(character) = characters.next() {
-        let line_break = match character {
-            '\r' => characters.peek() != Some(&'\n'),
-            '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => true,
-            _ => false,
+    let before = &text.as_bytes()[..offset];
+    let (mut line, mut line_start) = (1, 0);
+    for (place, &byte) in before.iter().enumerate() {
+        let next = || before.get(place + 1..).unwrap_or_default();
+        let length = match byte {
+            b'\n' => 1,
+            b'\r' if !next().starts_with(b"\n") => 1,
+            0xc2 if next().starts_with(b"\x85") => 2,
+            0xe2 if matches!(next(), [0x80, 0xa8 | 0xa9, ..]) => 3,
+            _ => continue,
         };
-        if line_break {
-            position.line += 1;
-            position.column = 1;
-        } else {
-            position.column += 1;
-        }
+        line += 1;
+        line_start = place + length;
     }
-    position
+    Position { line, column: text[line_start..offset].chars().count() + 1 }
 }
 
 #[cfg(test)]
@@ -144,7 +158,7 @@ mod tests {
     fn every_encoding_is_read_and_spelt_again() {
         for encoding in [Encoding::Utf8, Encoding::Utf8WithMark, Encoding::Utf16Little, Encoding::Utf16Big] {
             let bytes = encoding.encode("a: é😀\n");
-            let (read, text) = decode(&bytes).unwrap();
+            let (read, text) = decode(bytes).unwrap();
             assert_eq!((read, text.as_str()), (encoding, "a: é😀\n"));
         }
     }
@@ -160,7 +174,7 @@ mod tests {
             (b"\xff\xfea", 1, 1),
             (b"\xef\xbb\xbf\xef\xbb\xbfa", 1, 1),
         ] {
-            let error = decode(input).unwrap_err();
+            let error = decode(Wiping::new(input.to_vec())).unwrap_err();
             assert_eq!(error.position, Position { line, column }, "{input:?}");
         }
     }

@@ -26,6 +26,17 @@ pub fn string_style(text: &str, in_flow: bool) -> Style {
     }
 }
 
+/// Characters of a plain scalar that do not depend on what stands around them.
+const FITS_ANYWHERE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        table[byte as usize] = !matches!(byte, b':' | b'#' | b',' | b'?' | b'[' | b']' | b'{' | b'}');
+        byte += 1;
+    }
+    table
+};
+
 /// Does `text`, written without quotes on one line, read back as itself?
 pub fn reads_back_plain(text: &str, in_flow: bool) -> bool {
     let bytes = text.as_bytes();
@@ -40,6 +51,9 @@ pub fn reads_back_plain(text: &str, in_flow: bool) -> bool {
     };
     if !starts || blank(last) || text.starts_with("---") || text.starts_with("...") {
         return false;
+    }
+    if bytes.iter().all(|&byte| FITS_ANYWHERE[byte as usize]) {
+        return true;
     }
     let mut previous = first;
     for (place, character) in text.char_indices() {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::error::Position;
 use crate::resolve::{Resolved, resolve};
@@ -74,6 +74,8 @@ pub struct NodeId(pub(crate) u32);
 pub(crate) struct NodeData {
     pub(crate) kind: Kind,
     pub(crate) style: Style,
+    /// Is it a scalar that is a string, as long as no tag says otherwise?
+    pub(crate) is_string: bool,
     /// Value of a scalar, name of an alias.
     pub(crate) text: Text,
     /// Where the node begins, with its anchor and tag.
@@ -115,8 +117,8 @@ pub(crate) struct DocumentData {
 /// Everything that was read from one input. Its text is wiped when it is dropped.
 pub struct Stream {
     pub(crate) encoding: Encoding,
-    pub(crate) text: Zeroizing<String>,
-    pub(crate) decoded: Zeroizing<String>,
+    pub(crate) text: Wiping<String>,
+    pub(crate) decoded: Wiping<String>,
     pub(crate) nodes: Vec<NodeData>,
     pub(crate) documents: Vec<DocumentData>,
     pub(crate) tags: Vec<String>,
@@ -146,7 +148,7 @@ impl Stream {
     }
 
     /// The input, byte for byte.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    pub fn to_bytes(&self) -> Wiping<Vec<u8>> {
         self.encoding.encode(&self.text)
     }
 
@@ -335,6 +337,11 @@ impl<'s> Node<'s> {
             Style::Plain => resolve(self.value()),
             _ => Resolved::String,
         }
+    }
+
+    /// Is it a scalar that [means](Node::resolved) a string? Costs no look at its text.
+    pub fn is_string(&self) -> bool {
+        self.data().is_string
     }
 
     /// Bytes of the whole node, with anchor and tag. A block scalar ends behind its last line with its line break, and

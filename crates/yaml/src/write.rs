@@ -3,7 +3,7 @@
 //! [`Writer`] takes a document piece by piece. A container is written only when its first entry comes, so that an empty
 //! one can become `{}` or `[]`, and comments at the beginning of a list item stand above its dash.
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::spell::{can_be_literal, double_quoted, may_be_literal, single_quoted, string_style};
 use crate::tree::Style;
@@ -11,7 +11,7 @@ use crate::tree::Style;
 /// Writes one document after the other.
 #[derive(Debug)]
 pub struct Writer {
-    text: Zeroizing<String>,
+    text: Wiping<String>,
     step: usize,
     levels: Vec<Level>,
     /// Comment lines that wait for the entry below them.
@@ -47,7 +47,7 @@ impl Writer {
     pub fn at(step: usize, indent: usize) -> Writer {
         let outer = Level { kind: Container::Mapping, indent, open: false };
         Writer {
-            text: Zeroizing::default(),
+            text: Wiping::default(),
             step: if (2..10).contains(&step) { step } else { 2 },
             levels: vec![outer],
             comments: Vec::new(),
@@ -154,7 +154,7 @@ impl Writer {
     }
 
     /// What was written.
-    pub fn finish(mut self) -> Zeroizing<String> {
+    pub fn finish(mut self) -> Wiping<String> {
         std::mem::take(&mut self.text)
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn change(cx: &Context, path: &Path, args: &ChangeArgs, changes: Vec<
     let identities = args.opening.identity.gather(cx)?;
     let mut notes = Notes::default();
     let file = EncryptedFile::read(&source.bytes, format).in_file(path)?;
-    let opened = args.opening.open(&file, &identities, &source, &mut notes).in_file(path)?;
+    let opened = args.opening.open(&file, &identities, &source.origin, &mut notes).in_file(path)?;
     notes.tell(cx);
     let edited = opened.change(changes, cx.now(), &mut cx.rng()?).in_file(path)?;
     let Some(summary) = &edited.summary else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bulla_doc::Document;
 use bulla_keys::age::AgeIdentities;
 use bulla_sops::{EncryptedFile, KeyPath, MetadataError, Opened, ReadError, danger};
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::app::Failure;
 use crate::batch::{self, Notes, Outcome};
@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::{
-    FormatName, Readers, Selected, Source, WalkArgs, create, format_of, read_selected, replace, select,
+    FormatName, Origin, Readers, Selected, Source, WalkArgs, create, format_of, read_selected, replace, select,
 };
 use crate::identities::IdentityArgs;
 use crate::key_path::extract;
@@ -81,22 +81,22 @@ impl DestinationArgs {
         Ok(())
     }
 
-    /// Writes the result of `source`.
+    /// Writes the result for `origin`. `read` tells what was read from there; it is asked only if the file is written back.
     pub(crate) fn write(
         &self,
         cx: &Context,
-        source: &Source,
+        origin: &Origin,
+        read: impl FnOnce() -> Wiping<Vec<u8>>,
         result: &[u8],
         readers: Readers,
         notes: &mut Notes,
     ) -> Result<(), CommandError> {
-        match (source.origin.path(), &self.output) {
+        match (origin.path(), &self.output) {
             (Some(path), _) if self.in_place => {
-                let replaced = replace(path, &source.bytes, result)?;
+                let replaced = replace(path, &read(), result)?;
                 if replaced.changed && replaced.other_names {
                     notes.warn(format!(
-                        "{}: the file has other names (hard links), which still hold what was in it",
-                        source.origin
+                        "{origin}: the file has other names (hard links), which still hold what was in it"
                     ));
                 }
                 Ok(())
@@ -136,24 +136,22 @@ impl OpeningArgs {
         &self,
         file: &'f EncryptedFile,
         identities: &Arc<AgeIdentities>,
-        source: &Source,
+        origin: &Origin,
         notes: &mut Notes,
     ) -> Result<Opened<'f>, CommandError> {
         let key = block_on(file.data_key(identities))?;
         let opened = if self.ignore_mac {
             let (opened, outcome) = danger::open_ignoring_mac(file, &key)?;
             if let Err(error) = outcome {
-                notes.warn(format!("{}: {error} (going on, because of --ignore-mac)", source.origin));
+                notes.warn(format!("{origin}: {error} (going on, because of --ignore-mac)"));
             }
             opened
         } else {
             file.open(&key)?
         };
         for place in opened.unreadable_comments() {
-            notes.warn(format!(
-                "{}: the comment at {place} looks encrypted and does not open; it stays as it is",
-                source.origin
-            ));
+            notes
+                .warn(format!("{origin}: the comment at {place} looks encrypted and does not open; it stays as it is"));
         }
         Ok(opened)
     }
@@ -183,16 +181,17 @@ fn decrypt_one(
         return Ok(Outcome::Skipped);
     }
     let format = format_of(&source, args.input.input_type, args.input.filename.as_deref())?;
-    let file = match EncryptedFile::read(&source.bytes, format) {
+    let Source { origin, bytes } = source;
+    let file = match EncryptedFile::read_owned(bytes, format) {
         Err(ReadError::Metadata(MetadataError::NotEncrypted)) if selected.found => return Ok(Outcome::Skipped),
         file => file?,
     };
-    let opened = args.opening.open(&file, identities, &source, notes)?;
-    let plain: Zeroizing<Vec<u8>> = match path {
-        Some(path) => extract(&Document::parse(&opened.to_plain(), format)?, path)?,
+    let opened = args.opening.open(&file, identities, &origin, notes)?;
+    let plain: Wiping<Vec<u8>> = match path {
+        Some(path) => extract(&Document::parse_owned(opened.to_plain(), format)?, path)?,
         None => opened.to_plain(),
     };
-    args.to.write(cx, &source, &plain, Readers::Owner, notes)?;
+    args.to.write(cx, &origin, || file.document().to_bytes(), &plain, Readers::Owner, notes)?;
     Ok(Outcome::Done)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bulla_doc::Format;
 use bulla_sops::{EncryptedFile, Opened};
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::batch::Notes;
 use crate::commands::decrypt::OpeningArgs;
@@ -58,7 +58,7 @@ fn edit_existing(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), C
     let identities = args.opening.identity.gather(cx)?;
     let mut notes = Notes::default();
     let file = EncryptedFile::read(&source.bytes, format).in_file(&args.file)?;
-    let opened = args.opening.open(&file, &identities, &source, &mut notes).in_file(&args.file)?;
+    let opened = args.opening.open(&file, &identities, &source.origin, &mut notes).in_file(&args.file)?;
     notes.tell(cx);
 
     let workplace = Workplace::new(cx, &args.file)?;
@@ -76,7 +76,7 @@ fn update(
     opened: &Opened<'_>,
     text: &[u8],
     path: &Path,
-) -> Result<Option<Zeroizing<Vec<u8>>>, CommandError> {
+) -> Result<Option<Wiping<Vec<u8>>>, CommandError> {
     let edited = opened.update(text, cx.now(), &mut cx.rng()?).in_file(path)?;
     let Some(summary) = edited.summary else { return Ok(None) };
     for place in &summary.plain_copies {
@@ -86,7 +86,7 @@ fn update(
 }
 
 fn edit_new(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), CommandError> {
-    let empty = Source { origin: crate::files::Origin::File(args.file.clone()), bytes: Zeroizing::default() };
+    let empty = Source { origin: crate::files::Origin::File(args.file.clone()), bytes: Wiping::default() };
     let format = format_of(&empty, args.input_type, None)?;
     let recipients = args.recipe.check()?;
     let recipe = recipients.for_file(Some(&args.file)).map_err(CommandError::from)?;
@@ -112,8 +112,8 @@ fn edit_until_good(
     cx: &Context,
     editor: &Editor,
     workplace: &Workplace,
-    encrypt: impl Fn(&[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, CommandError>,
-) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    encrypt: impl Fn(&[u8]) -> Result<Option<Wiping<Vec<u8>>>, CommandError>,
+) -> Result<Wiping<Vec<u8>>, CommandError> {
     loop {
         editor.run(workplace)?;
         match encrypt(&workplace.read()?) {

@@ -85,6 +85,6 @@ fn encrypt_one(
     if encrypted.summary.encrypted == 0 {
         notes.warn(format!("{}: no value is encrypted", source.origin));
     }
-    args.to.write(cx, &source, &encrypted.bytes, Readers::Everybody, notes)?;
+    args.to.write(cx, &source.origin, || source.bytes, &encrypted.bytes, Readers::Everybody, notes)?;
     Ok(Outcome::Done)
 }

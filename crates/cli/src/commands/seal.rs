@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use bulla_crypto::encoding;
 use bulla_doc::{Document, Format};
 use bulla_sealed::{Certificate, Scope, SealOptions};
+use bulla_wipe::Wiping;
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::cluster::CertificateArgs;
 use crate::context::Context;
@@ -191,7 +191,7 @@ fn merge_into(cx: &Context, args: &SealArgs, path: &Path) -> Result<(), CommandE
     if given.is_empty() {
         return Err(CommandError::new(Exit::Input, "no Secret found"));
     }
-    let mut bytes = Zeroizing::new(file.bytes.to_vec());
+    let mut bytes = Wiping::new(file.bytes.to_vec());
     let (mut replaced, mut added) = (Vec::new(), Vec::new());
     for (place, mut secret) in given {
         if let Some(name) = &args.name {

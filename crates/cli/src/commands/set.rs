@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bulla_doc::{Document, Format, Tree};
 use bulla_sops::{Change, KeyPath, NewValue};
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::commands::change::{ChangeArgs, change};
 use crate::context::Context;
@@ -53,12 +53,12 @@ fn from_text(value: &[u8]) -> Result<NewValue, CommandError> {
         CommandError::new(Exit::Input, "the value is not UTF-8 text")
             .hint("encode it in base64, as Kubernetes does under `data`")
     })?;
-    Ok(NewValue::Text(Zeroizing::new(text.to_owned())))
+    Ok(NewValue::Text(Wiping::new(text.to_owned())))
 }
 
 fn from_json(value: &[u8]) -> Result<NewValue, CommandError> {
     const BEFORE: &[u8] = b"{\"value\":";
-    let mut object = Zeroizing::new(Vec::with_capacity(BEFORE.len() + value.len() + 1));
+    let mut object = Wiping::new(Vec::with_capacity(BEFORE.len() + value.len() + 1));
     object.extend_from_slice(BEFORE);
     object.extend_from_slice(value);
     object.push(b'}');

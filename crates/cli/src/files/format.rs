@@ -67,14 +67,14 @@ pub(crate) fn format_of_content(bytes: &[u8]) -> Format {
 mod tests {
     use super::*;
     use crate::files::Origin;
-    use zeroize::Zeroizing;
+    use bulla_wipe::Wiping;
 
     #[test]
     fn the_format_is_what_is_said_then_the_suffix_then_the_beginning() {
         use FormatName::{Json, Yaml};
         let source = |path: Option<&str>, text: &str| Source {
             origin: path.map_or(Origin::Stdin, |path| Origin::File(path.into())),
-            bytes: Zeroizing::new(text.as_bytes().to_vec()),
+            bytes: Wiping::new(text.as_bytes().to_vec()),
         };
         for (path, text, stated, name, expected) in [
             (Some("a.yaml"), "{}", None, None, Some(Format::Yaml)),

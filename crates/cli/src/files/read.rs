@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -43,7 +43,7 @@ impl fmt::Display for Origin {
 /// What was read, and from where.
 pub(crate) struct Source {
     pub(crate) origin: Origin,
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) bytes: Wiping<Vec<u8>>,
 }
 
 /// Reads the whole file.
@@ -90,7 +90,7 @@ fn hint(error: &io::Error, path: &Path) -> Option<String> {
 }
 
 /// The content of a file.
-pub(crate) fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_bytes(path: &Path) -> io::Result<Wiping<Vec<u8>>> {
     if fs::metadata(path)?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
@@ -100,13 +100,13 @@ pub(crate) fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Reads to the end, leaving no copy behind. `expected` is a guess of the length.
-pub(crate) fn read_all(mut reader: impl Read, expected: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_all(mut reader: impl Read, expected: u64) -> io::Result<Wiping<Vec<u8>>> {
     let too_long = || io::Error::new(io::ErrorKind::FileTooLarge, "longer than 4 GiB");
     if expected > LONGEST {
         return Err(too_long());
     }
     // One byte more than expected: the end is seen without growing.
-    let mut buffer = Zeroizing::new(vec![0; (expected as usize + 1).max(8 << 10)]);
+    let mut buffer = Wiping::new(vec![0; (expected as usize + 1).max(8 << 10)]);
     let mut length = 0;
     loop {
         if length == buffer.len() {
@@ -114,7 +114,7 @@ pub(crate) fn read_all(mut reader: impl Read, expected: u64) -> io::Result<Zeroi
                 return Err(too_long());
             }
             // Growing in place may leave the old bytes behind; a buffer that is dropped is wiped.
-            let mut larger = Zeroizing::new(vec![0; length * 2]);
+            let mut larger = Wiping::new(vec![0; length * 2]);
             larger[..length].copy_from_slice(&buffer);
             buffer = larger;
         }

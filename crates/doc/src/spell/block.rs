@@ -62,15 +62,10 @@ fn shape<'s>(stream: &'s Stream, scalar: Node<'s>) -> Option<Shape<'s>> {
     Some(Shape { indicators, indent: indentation(scalar)?, line_break })
 }
 
-/// Writes `ENC[…]` as the only line of the block.
-pub(super) fn encrypted(stream: &Stream, scalar: Node<'_>, text: &str, out: &mut String) {
-    // Only blocks with a known indentation keep their style.
-    if let Some(Shape { indicators, indent, line_break }) = shape(stream, scalar) {
-        out.push_str(indicators);
-        out.push_str(line_break);
-        out.extend(std::iter::repeat_n(' ', indent));
-        out.push_str(text);
-    }
+/// The block with `ENC[…]` as its only line. Only blocks with a known indentation keep their style, so there is one.
+pub(super) fn encrypted(stream: &Stream, scalar: Node<'_>, text: &str) -> String {
+    let Some(Shape { indicators, indent, line_break }) = shape(stream, scalar) else { return text.to_owned() };
+    format!("{indicators}{line_break}{:indent$}{text}", "")
 }
 
 /// The block with the lines of `text`, without its last line break; `None` if a block cannot carry it.

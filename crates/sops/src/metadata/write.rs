@@ -39,7 +39,7 @@ impl NewMetadata<'_> {
 }
 
 /// Puts the encrypted `mac` and the date into the entry of every document, in their places.
-pub(crate) fn update<'d>(edits: &mut Edits<'d>, document: &'d Document, mac: &str, last_modified: LastModified) {
+pub(crate) fn update<'d>(edits: &mut Edits<'d>, document: &'d Document, mac: &'d str, last_modified: LastModified) {
     let date = last_modified.to_string();
     for branch in document.branches() {
         let Some(entry) = branch.get(METADATA_KEY).filter(|entry| entry.kind() == Kind::Mapping) else { continue };

@@ -1,13 +1,15 @@
 //! The texts of encrypted leaves, `ENC[…]` each, made in chunks.
 
 use bulla_crypto::{EncryptedValue, ValueCipher, ValueKind};
-use rand_core::CryptoRng;
+use bulla_doc::Value;
+use rand::rngs::StdRng;
+use rand_core::{CryptoRng, Rng as _, SeedableRng as _};
 
 use crate::before::Before;
 use crate::chunks::{CHUNK, in_chunks};
 use crate::spelling;
 use crate::value::{self, Scratch};
-use crate::walk::{Plan, Role};
+use crate::walk::{Leaf, Plan, Role};
 
 /// A leaf that is to be encrypted.
 #[derive(Debug, Clone, Copy)]
@@ -16,38 +18,24 @@ pub(super) struct Job {
     pub(super) leaf: u32,
     /// The same value in the file as it was before: its number there.
     pub(super) old: Option<u32>,
-    /// Does its place not tell how it is spelt?
-    is_spelt: bool,
-    /// Its nonces start here: one for a new value, one for a spelling.
-    nonce: u32,
 }
 
-/// All jobs of a plan in order, and the nonces for them.
+/// All jobs of a plan in order, and where the nonces of each chunk come from.
 #[derive(Debug)]
 pub(super) struct Jobs {
     list: Vec<Job>,
-    nonces: Vec<[u8; 32]>,
+    seeds: Vec<[u8; 32]>,
 }
 
 impl Jobs {
     pub(super) fn new(plan: &Plan<'_>, before: Option<&Before<'_>>, rng: &mut (dyn CryptoRng + Send)) -> Self {
-        let leaves: Vec<u32> = (0..plan.leaves.len() as u32).filter(|leaf| is_job(plan, *leaf as usize)).collect();
-        let is_spelt = in_chunks(&leaves, |_, leaves| {
-            leaves.iter().map(|leaf| is_spelt(plan, *leaf as usize)).collect::<Vec<_>>()
-        });
         let mut reuse = before.map(Reuse::new);
-        let mut count = 0;
-        let mut list = Vec::with_capacity(leaves.len());
-        for (leaf, is_spelt) in leaves.into_iter().zip(is_spelt.into_iter().flatten()) {
-            let old = reuse.as_mut().and_then(|reuse| reuse.find(plan, leaf as usize));
-            list.push(Job { leaf, old, is_spelt, nonce: count });
-            count += u32::from(old.is_none()) + u32::from(is_spelt);
-        }
-        let mut nonces = vec![[0; 32]; count as usize];
-        for nonce in &mut nonces {
-            rng.fill_bytes(nonce);
-        }
-        Self { list, nonces }
+        let leaves = (0..plan.leaves.len()).filter(|leaf| is_job(plan, *leaf));
+        let job = |leaf| Job { leaf: leaf as u32, old: reuse.as_mut().and_then(|reuse| reuse.find(plan, leaf)) };
+        let list: Vec<Job> = leaves.map(job).collect();
+        let mut seeds = vec![[0; 32]; list.len().div_ceil(CHUNK)];
+        rng.fill_bytes(seeds.as_flattened_mut());
+        Self { list, seeds }
     }
 
     /// Is it worth it to use several cores?
@@ -67,10 +55,16 @@ fn is_job(plan: &Plan<'_>, leaf: usize) -> bool {
         }
 }
 
-fn is_spelt(plan: &Plan<'_>, leaf: usize) -> bool {
-    let leaf = &plan.leaves[leaf];
+/// Does its place not tell how it is spelt?
+fn is_spelt(leaf: &Leaf<'_>, value: &Value<'_>) -> bool {
     let in_place = leaf.role == Role::Value && !leaf.node.is_expanded() && !leaf.node.is_alias();
-    in_place && !leaf.node.restores(&plan.value(leaf))
+    in_place && !leaf.node.restores(value)
+}
+
+fn nonce(rng: &mut StdRng) -> [u8; 32] {
+    let mut nonce = [0; 32];
+    rng.fill_bytes(&mut nonce);
+    nonce
 }
 
 /// Finds what did not change.
@@ -116,14 +110,17 @@ struct Chunk {
 
 impl Texts {
     pub(super) fn encrypt(plan: &Plan<'_>, jobs: Jobs, before: Option<&Before<'_>>, cipher: &ValueCipher) -> Self {
-        let writer = TextWriter { plan, cipher, before, nonces: &jobs.nonces };
-        let chunks = in_chunks(&jobs.list, |_, jobs| writer.write_all(jobs));
+        let writer = TextWriter { plan, cipher, before };
+        let chunks = in_chunks(&jobs.list, |first, list| {
+            // A generator of its own for each chunk, so that they need not wait for each other.
+            writer.write_all(list, &mut StdRng::from_seed(jobs.seeds[first / CHUNK]))
+        });
         Self { jobs: jobs.list, chunks }
     }
 
     /// Every job with its text.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Job, &str)> {
-        self.jobs.iter().enumerate().map(|(number, job)| (job, self.text(number)))
+        self.jobs.chunks(CHUNK).zip(&self.chunks).flat_map(|(jobs, chunk)| jobs.iter().zip(chunk.texts()))
     }
 
     /// The text of the leaf of this number, if it is encrypted.
@@ -133,10 +130,18 @@ impl Texts {
     }
 
     fn text(&self, job: usize) -> &str {
-        let chunk = &self.chunks[job / CHUNK];
-        let place = job % CHUNK;
-        let start = if place == 0 { 0 } else { chunk.ends[place - 1] };
-        &chunk.text[start as usize..chunk.ends[place] as usize]
+        self.chunks[job / CHUNK].text(job % CHUNK)
+    }
+}
+
+impl Chunk {
+    fn text(&self, place: usize) -> &str {
+        let start = if place == 0 { 0 } else { self.ends[place - 1] };
+        &self.text[start as usize..self.ends[place] as usize]
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len()).map(|place| self.text(place))
     }
 }
 
@@ -145,19 +150,18 @@ struct TextWriter<'a, 'd> {
     plan: &'a Plan<'d>,
     cipher: &'a ValueCipher,
     before: Option<&'a Before<'a>>,
-    nonces: &'a [[u8; 32]],
 }
 
 impl TextWriter<'_, '_> {
-    fn write_all(&self, jobs: &[Job]) -> Chunk {
+    fn write_all(&self, jobs: &[Job], rng: &mut StdRng) -> Chunk {
         let (mut path, mut scratch) = (Vec::new(), Scratch::default());
         let (mut out, mut ends) = (Vec::new(), Vec::with_capacity(jobs.len()));
         for job in jobs {
             let leaf = &self.plan.leaves[job.leaf as usize];
             self.plan.path_of(leaf, &mut path);
             match (job.old, self.before) {
-                (Some(old), Some(before)) => self.write_old(job, before.text(old), &path, &mut out),
-                _ => self.write_new(job, &path, &mut scratch, &mut out),
+                (Some(old), Some(before)) => self.write_old(job, before.text(old), &path, rng, &mut out),
+                _ => self.write_new(job, &path, &mut scratch, rng, &mut out),
             }
             ends.push(out.len() as u32);
         }
@@ -166,9 +170,9 @@ impl TextWriter<'_, '_> {
         Chunk { text, ends }
     }
 
-    fn write_new(&self, job: &Job, path: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) {
+    fn write_new(&self, job: &Job, path: &[u8], scratch: &mut Scratch, rng: &mut StdRng, out: &mut Vec<u8>) {
         let leaf = &self.plan.leaves[job.leaf as usize];
-        let nonce = &self.nonces[job.nonce as usize];
+        let nonce = &nonce(rng);
         if leaf.role == Role::Comment {
             let text = leaf.node.comment().as_bytes();
             return self.cipher.encrypt_into(text, ValueKind::Comment, path, nonce, out);
@@ -177,29 +181,29 @@ impl TextWriter<'_, '_> {
         // What has no text was refused, with its place, by the MAC's pass.
         let (Some(kind), Ok(text)) = (value::kind(&value), value::text(&value, scratch)) else { return };
         self.cipher.encrypt_into(text, kind, path, nonce, out);
-        if job.is_spelt {
-            let nonce = &self.nonces[job.nonce as usize + 1];
-            spelling::append(self.cipher, &leaf.node.spelling(), path, nonce, out);
+        if is_spelt(leaf, &value) {
+            spelling::append(self.cipher, &leaf.node.spelling(), path, &self::nonce(rng), out);
         }
     }
 
     /// Takes over `old`; only the spelling beside it may be another now.
-    fn write_old(&self, job: &Job, old: &str, path: &[u8], out: &mut Vec<u8>) {
+    fn write_old(&self, job: &Job, old: &str, path: &[u8], rng: &mut StdRng, out: &mut Vec<u8>) {
+        let leaf = &self.plan.leaves[job.leaf as usize];
         let rest = EncryptedValue::parse(old).map_or("", |value| value.rest);
         out.extend_from_slice(&old.as_bytes()[..old.len() - rest.len()]);
-        if !job.is_spelt {
+        if !is_spelt(leaf, &self.plan.value(leaf)) {
             if !spelling::is_spelling(rest) {
                 out.extend_from_slice(rest.as_bytes());
             }
             return;
         }
-        let spelling = self.plan.leaves[job.leaf as usize].node.spelling();
+        let spelling = leaf.node.spelling();
         let same =
             spelling::open(self.cipher, rest, path).is_some_and(|old| old.expose_secret() == spelling.as_bytes());
         if same {
             out.extend_from_slice(rest.as_bytes());
         } else {
-            spelling::append(self.cipher, &spelling, path, &self.nonces[job.nonce as usize], out);
+            spelling::append(self.cipher, &spelling, path, &nonce(rng), out);
         }
     }
 }

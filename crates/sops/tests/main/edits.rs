@@ -4,7 +4,7 @@ use bulla_doc::{Document, Format, Scalar, Tree};
 use bulla_sops::{Change, EditError, Edited, EncryptedFile, KeyPath, NewValue};
 use bulla_testkit::mutate::Random;
 use bulla_testkit::needs_peers;
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::generate::Yaml;
 use crate::support::{Rule, Sops, chain, decrypt, encrypt, essence, now, random, ring, trees};
@@ -34,7 +34,7 @@ fn set(at: &str, value: Tree) -> Change {
 }
 
 fn set_text(at: &str, text: &str) -> Change {
-    Change::Set { path: path(at), value: NewValue::Text(Zeroizing::new(text.to_owned())) }
+    Change::Set { path: path(at), value: NewValue::Text(Wiping::new(text.to_owned())) }
 }
 
 fn insert(at: &str, value: Tree) -> Change {

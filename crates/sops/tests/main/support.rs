@@ -10,10 +10,10 @@ use bulla_keys::age::{AgeIdentities, AgeKey, IdentityKind, IdentitySource, NoPro
 use bulla_sops::{EncryptError, Encrypted, NothingSelected, Recipe, Selector, SelectorKind};
 use bulla_testkit::oracle::{self, Branch, Oracle};
 use bulla_testkit::peers;
+use bulla_wipe::Wiping;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
-use zeroize::Zeroizing;
 
 /// A throw-away identity, and who it is.
 pub(crate) const IDENTITY: &str = "AGE-SECRET-KEY-1JX0ZW0TDL98P0SAH80KAUCKGWS4EMPQP9SU2K0TGYLHKRXYZZY0SF0UJPQ";
@@ -116,7 +116,7 @@ pub(crate) fn encrypt(plain: &[u8], format: Format, rule: &Rule, seed: u64) -> R
 }
 
 /// Decrypts with the test's key.
-pub(crate) fn decrypt(bytes: &[u8], format: Format) -> Result<Zeroizing<Vec<u8>>, String> {
+pub(crate) fn decrypt(bytes: &[u8], format: Format) -> Result<Wiping<Vec<u8>>, String> {
     now(bulla_sops::decrypt(bytes, format, &ring())).map_err(|error| chain(&error))
 }
 

@@ -31,12 +31,12 @@ impl Builder {
     fn flush(&mut self, scanner: &mut Scanner<'_>, offset: usize) {
         let start = *self.decoded.get_or_insert(scanner.decoded.len());
         debug_assert!(start <= scanner.decoded.len());
-        scanner.decoded.extend_from_slice(&scanner.bytes[self.from..offset]);
+        scanner.decoded.append(&scanner.bytes[self.from..offset]);
         self.from = offset;
     }
 
     fn push(scanner: &mut Scanner<'_>, text: &str) {
-        scanner.decoded.extend_from_slice(text.as_bytes());
+        scanner.decoded.append(text.as_bytes());
     }
 
     /// Folds the line breaks of `gap`, whose end is the current place.
@@ -58,33 +58,47 @@ impl Builder {
         match self.decoded {
             None => Text { start: self.from as u32, length: (offset - self.from) as u32, decoded: false },
             Some(start) => {
-                scanner.decoded.extend_from_slice(&scanner.bytes[self.from..offset]);
+                scanner.decoded.append(&scanner.bytes[self.from..offset]);
                 Text { start: start as u32, length: (scanner.decoded.len() - start) as u32, decoded: true }
             }
         }
     }
 }
 
-/// Can this byte stand inside a word of a plain scalar in block context without a closer look?
-const fn is_ordinary(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~')
-        && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}' | b'\'' | b'"' | b'\\')
+/// Can this byte stand inside a plain scalar of block context without a closer look?
+fn fits_in_block(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && byte != b':'
 }
 
-const ORDINARY: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = is_ordinary(byte as u8);
-        byte += 1;
-    }
-    table
-};
+/// Inside a plain scalar of flow context?
+fn fits_in_flow(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}')
+}
+
+/// Inside quotes of either kind?
+fn fits_in_quotes(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'\'' | b'"' | b'\\')
+}
+
+/// Number of bytes at the beginning of `bytes` that all fit.
+#[inline]
+fn run(bytes: &[u8], fits: impl Fn(u8) -> bool) -> usize {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let fits_whole = |block: &&[u8; 16]| {
+        let mut fitting = 0;
+        for &byte in *block {
+            fitting += u8::from(fits(byte));
+        }
+        fitting == 16
+    };
+    // Sixteen at a time as long as that goes: such a sum is made of all of them at once.
+    let length = 16 * blocks.iter().take_while(fits_whole).count();
+    length + bytes[length..].iter().take_while(|&&byte| fits(byte)).count()
+}
 
 impl Scanner<'_> {
-    /// Number of bytes from here that are ordinary in every flow scalar.
-    fn ordinary(&self) -> usize {
-        self.bytes[self.mark.offset as usize..].iter().take_while(|&&byte| ORDINARY[byte as usize]).count()
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.mark.offset as usize..]
     }
 
     pub(super) fn scan_plain_scalar(&mut self) -> Result<(), ParseError> {
@@ -99,7 +113,8 @@ impl Scanner<'_> {
                 break;
             }
             loop {
-                let run = self.ordinary();
+                let run =
+                    if self.flow_level > 0 { run(self.rest(), fits_in_flow) } else { run(self.rest(), fits_in_block) };
                 if run == 0 && self.is_blank_or_end(0) {
                     break;
                 }
@@ -128,8 +143,10 @@ impl Scanner<'_> {
                 gap.blanks = self.mark.offset as usize;
             }
             while self.is_blank(0) || self.is_break(0) {
-                if self.is_blank(0) {
-                    if leading_blanks && self.mark.column < indent && self.byte(0) == b'\t' {
+                if self.byte(0) == b' ' {
+                    self.skip_spaces();
+                } else if self.byte(0) == b'\t' {
+                    if leading_blanks && self.mark.column < indent {
                         return self.fault(self.mark.offset, Expected::Tab);
                     }
                     self.skip();
@@ -161,7 +178,7 @@ impl Scanner<'_> {
             }
             let mut escaped = false;
             loop {
-                let run = self.ordinary();
+                let run = run(self.rest(), fits_in_quotes);
                 if run > 0 {
                     self.skip_ascii(run);
                 }
@@ -299,28 +316,28 @@ impl Scanner<'_> {
             let blank = self.is_blank(0);
             if !literal && last_break == Break::Line && !leading_blank && !blank {
                 if breaks.is_empty() {
-                    self.decoded.push(b' ');
+                    self.decoded.append(b" ");
                 }
             } else {
-                self.decoded.extend_from_slice(last_break.text().as_bytes());
+                self.decoded.append(last_break.text().as_bytes());
             }
             for line_break in breaks.drain(..) {
-                self.decoded.extend_from_slice(Break::text(line_break).as_bytes());
+                self.decoded.append(Break::text(line_break).as_bytes());
             }
             leading_blank = blank;
             let line = self.mark.offset as usize;
             self.skip_to_line_end();
-            self.decoded.extend_from_slice(&self.bytes[line..self.mark.offset as usize]);
+            self.decoded.append(&self.bytes[line..self.mark.offset as usize]);
             last_break = self.skip_line();
             content_end = self.mark.offset;
             end = self.scan_block_scalar_breaks(&mut indent, &mut breaks)?;
         }
         if chomping != -1 {
-            self.decoded.extend_from_slice(last_break.text().as_bytes());
+            self.decoded.append(last_break.text().as_bytes());
         }
         if chomping == 1 {
             for line_break in &breaks {
-                self.decoded.extend_from_slice(line_break.text().as_bytes());
+                self.decoded.append(line_break.text().as_bytes());
             }
             content_end = end.offset;
         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use zeroize::Zeroizing;
+use bulla_wipe::Wiping;
 
 use crate::cleanup::{self, Guard};
 use crate::context::Context;
@@ -92,7 +92,7 @@ impl Workplace {
     }
 
     /// What the editor left: some write a new file in the place of the old one.
-    pub(super) fn read(&self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    pub(super) fn read(&self) -> Result<Wiping<Vec<u8>>, CommandError> {
         let text = read_bytes(&self.file);
         text.map_err(|error| CommandError::new(Exit::Editor, error).at(self.file.display()))
     }
