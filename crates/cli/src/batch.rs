@@ -1,6 +1,7 @@
 //! One command over many files: in parallel, told in order, and a file that fails does not stop the others.
 
 use std::fmt::Write as _;
+use std::num::NonZero;
 
 use rayon::prelude::*;
 
@@ -68,7 +69,10 @@ pub(crate) fn run(
     // A single file does not pay for the start of other threads.
     let results: Vec<_> = match files {
         [file] => vec![one(file)],
-        files => files.par_iter().map(one).collect(),
+        files => match threads_for(files.len()) {
+            Ok(threads) => threads.install(|| files.par_iter().map(one).collect()),
+            Err(_) => files.iter().map(one).collect(),
+        },
     };
     let (mut completed, mut skipped, mut failures) = (0, 0, Vec::<Exit>::new());
     for (notes, result) in results {
@@ -92,6 +96,13 @@ pub(crate) fn run(
         cx.status(line);
     }
     Failure::of_codes(failures).map_or(Ok(()), Err)
+}
+
+/// More threads than cores: a file that is written back is waited for until it is on the disk, and the disk takes many at once.
+fn threads_for(files: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    const FOR_EACH_CORE: usize = 4;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    rayon::ThreadPoolBuilder::new().num_threads(files.min(FOR_EACH_CORE * cores)).build()
 }
 
 fn count(files: usize) -> String {
