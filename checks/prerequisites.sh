@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Says what is missing on this machine before anything is built, all of it at once, and how to get it.
 #
-#   prerequisites.sh NEED...     rust, c, go, cluster; exit code 1 when something is missing
+#   prerequisites.sh NEED...     rust, c, go, cluster, network; exit code 1 when something is missing
 #   prerequisites.sh --quiet NEED...   only the exit code
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -48,6 +48,11 @@ need_cluster() {
   has openssl || miss "openssl 3 or newer"
   has setsid && has flock || miss "setsid and flock: install util-linux"
   has sha256sum || miss "sha256sum: install coreutils"
+}
+
+need_network() {
+  [ "$(uname -s)" = Linux ] || return 0
+  has ip || miss "ip (a test gives the API server a network of its own): install iproute2"
 }
 
 quiet=

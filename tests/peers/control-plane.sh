@@ -163,9 +163,10 @@ start_all() {
     --initial-cluster "test=http://127.0.0.1:$peer_port" --quota-backend-bytes 4294967296
   wait_for etcd 60 listens "$etcd_port" || return 1
 
-  # A loopback address may not be an endpoint of the service `kubernetes`, hence no reconciler.
+  # A loopback address may not be an endpoint of the service `kubernetes`, hence no reconciler. The address that it would
+  # announce is one for documentation: else it looks for a route to the outside, and a machine without one has none.
   start kube-apiserver --etcd-servers "http://127.0.0.1:$etcd_port" \
-    --bind-address 127.0.0.1 --secure-port "$port" --endpoint-reconciler-type none \
+    --bind-address 127.0.0.1 --secure-port "$port" --advertise-address 192.0.2.1 --endpoint-reconciler-type none \
     --service-cluster-ip-range 10.0.0.0/24 --authorization-mode Node,RBAC \
     --tls-cert-file "$folder/api-server.crt" --tls-private-key-file "$folder/api-server.key" --client-ca-file "$folder/ca.crt" \
     --service-account-issuer https://kubernetes.default.svc --api-audiences https://kubernetes.default.svc \

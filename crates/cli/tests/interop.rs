@@ -1,9 +1,11 @@
-//! The cluster's certificate, asked for as `kubeseal` does: both are given the same small server, and must ask it the same.
+//! The cluster's certificate, asked for as `kubeseal` does: both are given the same small server, and must ask it the same; both ask a
+//! real API server for that of our controller.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use bulla_testkit::process::Program;
 use bulla_testkit::{needs_peers, peers};
 
 use crate::fixture::{Keys, Place};
@@ -128,4 +130,13 @@ fn sealing_asks_the_cluster_where_no_certificate_is_named() {
     }
     let finished = place.run(&format!("bulla cert --url http://{}/nothing", server.address));
     assert_eq!(finished.code(), Some(213), "{}", finished.stderr_text());
+}
+
+#[test]
+fn the_certificate_comes_through_the_service_proxy_of_a_real_api_server() {
+    needs_peers!();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/service-proxy.sh");
+    let both = Program::new(script).arg(env!("CARGO_BIN_EXE_bulla")).arg(peers::kubeseal());
+    // A control plane of its own starts for it.
+    both.time_limit(std::time::Duration::from_mins(5)).run().unwrap().success();
 }
