@@ -22,14 +22,16 @@ struct Work {
 
 /// Files in the tree that is decrypted as a whole.
 const TREE: usize = 200;
+/// How often that is done.
+const TREE_REPETITIONS: usize = 3;
 
 pub(crate) fn measure(bulla: &Path, folder: &Path, large: bool, rows: &mut Vec<Row>) {
     let quarter = |times_faster| Target { times_faster, memory: None, memory_part: Some(4.0) };
     let small = Target { times_faster: 10.0, memory: Some(12 << 20), memory_part: None };
     let mut works = vec![
         Work { name: "50 values, 2 KB YAML", shape: (5, 10, 20), repetitions: 21, target: small },
-        Work { name: "20,000 values, 1 MB YAML", shape: (400, 50, 35), repetitions: 5, target: quarter(40.0) },
-        Work { name: "100,000 values, 5 MB YAML", shape: (2000, 50, 35), repetitions: 3, target: quarter(40.0) },
+        Work { name: "20,000 values, 1 MB YAML", shape: (400, 50, 35), repetitions: 11, target: quarter(40.0) },
+        Work { name: "100,000 values, 5 MB YAML", shape: (2000, 50, 35), repetitions: 5, target: quarter(40.0) },
     ];
     if large {
         works.push(Work {
@@ -150,7 +152,7 @@ impl Programs {
         };
         let output = self.folder.join("tree.out");
         let (theirs, ours) = compare(
-            1,
+            TREE_REPETITIONS,
             || {
                 let tree = prepare("tree-of-sops");
                 let mut command = self.command(Path::new("/bin/sh"));
@@ -168,7 +170,7 @@ impl Programs {
         rows.push(Row {
             work: format!("decrypt {TREE} files of a tree in place, age"),
             peer: "sops, once a file",
-            repetitions: 1,
+            repetitions: TREE_REPETITIONS,
             theirs,
             ours,
             target: Target { times_faster: 50.0, ..Target::default() },

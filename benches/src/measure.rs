@@ -56,6 +56,12 @@ pub(crate) fn compare(
     (median(&peers), median(&bullas))
 }
 
+/// What it costs to start a program that does nothing, as the median of many runs: what no program can go below.
+pub(crate) fn floor(output: &Path) -> Cost {
+    let costs: Vec<Cost> = (0..41).map(|_| run(Command::new("true"), None, output)).collect();
+    median(&costs)
+}
+
 fn median(costs: &[Cost]) -> Cost {
     fn middle<T: Copy + Ord>(costs: &[Cost], part: impl Fn(&Cost) -> T) -> T {
         let mut parts: Vec<T> = costs.iter().map(part).collect();

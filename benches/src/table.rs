@@ -63,8 +63,8 @@ impl Row {
     }
 }
 
-/// The whole table, with what it was measured on.
-pub(crate) fn render(rows: &[Row]) -> String {
+/// The whole table, with what it was measured on. `floor` is what a program costs that does nothing.
+pub(crate) fn render(rows: &[Row], floor: Cost) -> String {
     let mut text = format!(
         "Measured on {}. Medians; time is wall time, CPU is user and system, memory is the peak of the process.\n\n\
          | work | runs | peer | peer: time | CPU | memory | bulla: time | CPU | memory | faster | less CPU | less memory | target | holds |\n\
@@ -93,6 +93,8 @@ pub(crate) fn render(rows: &[Row]) -> String {
         )
         .expect("a string takes all");
     }
+    writeln!(text, "\nStarting a program that does nothing (`true`) takes {} here.", time(floor.wall))
+        .expect("a string takes all");
     text
 }
 

@@ -65,7 +65,17 @@ apiVersion: v1
 kind: Pod
 metadata: {name: controller, namespace: kube-system}
 spec: {containers: [{name: controller, image: none}], automountServiceAccountToken: false}
----
+END
+  kubectl --namespace kube-system patch pod controller --subresource status --type merge \
+    --patch "{\"status\": {\"phase\": \"Running\", \"podIP\": \"$address\", \"podIPs\": [{\"ip\": \"$address\"}]}}" >/dev/null
+
+  # Before there is somebody behind the Service.
+  local status=0
+  "$bulla" cert 2>"$folder/refused" >&2 || status=$?
+  [ "$status" = 213 ] || fail "with no controller: exit code $status, not 213: $(cat "$folder/refused")"
+  grep -qE 'cannot be fetched: (404|503) .*not running or not ready' <(tr '\n' ' ' <"$folder/refused") || fail "no reason: $(cat "$folder/refused")"
+
+  kubectl create --filename - >/dev/null <<END
 apiVersion: v1
 kind: Endpoints
 metadata: {name: sealed-secrets-controller, namespace: kube-system}
@@ -73,10 +83,8 @@ subsets:
 - addresses: [{ip: $address, targetRef: {kind: Pod, name: controller, namespace: kube-system}}]
   ports: [{port: 8080}]
 END
-  kubectl --namespace kube-system patch pod controller --subresource status --type merge \
-    --patch "{\"status\": {\"phase\": \"Running\", \"podIP\": \"$address\", \"podIPs\": [{\"ip\": \"$address\"}]}}" >/dev/null
-  eventually 60 "the controller answers through the proxy" \
-    kubectl get --raw /api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:/proxy/healthz
+  eventually 60 "the controller is ready, asked through the proxy" \
+    kubectl get --raw /api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:/proxy/readyz
 
   "$bulla" cert >"$folder/by-bulla.pem"
   "$kubeseal" --fetch-cert >"$folder/by-kubeseal.pem"
@@ -98,7 +106,7 @@ END
   kubectl config view --raw --minify >"$folder/nobody"
   kubectl --kubeconfig "$folder/nobody" config set-credentials nobody --token "$(kubectl create token nobody)" >/dev/null
   kubectl --kubeconfig "$folder/nobody" config set-context --current --user nobody >/dev/null
-  local status=0
+  status=0
   "$bulla" cert --kubeconfig "$folder/nobody" 2>"$folder/refused" >&2 || status=$?
   [ "$status" = 213 ] || fail "without the right to use the proxy: exit code $status, not 213: $(cat "$folder/refused")"
   grep -q 'get. on .services/proxy' "$folder/refused" || fail "the missing right is not named: $(cat "$folder/refused")"

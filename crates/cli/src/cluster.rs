@@ -94,11 +94,10 @@ impl ClusterArgs {
             let request = services
                 .get_subresource("proxy/v1/cert.pem", &format!("http:{name}:{port}"))
                 .map_err(|error| CommandError::new(Exit::Cluster, error))?;
-            client.request_text(request).await.map_err(|error| {
-                unreachable(error).at(format_args!("controller `{namespace}/{name}`")).hint(
-                    "this user needs `get` on `services/proxy` there; or fetch the certificate elsewhere and use `--cert FILE`",
-                )
-            })
+            client
+                .request_text(request)
+                .await
+                .map_err(|error| not_given(error).at(format_args!("controller `{namespace}/{name}`")))
         })
     }
 }
@@ -176,6 +175,26 @@ struct Unreachable<E: std::error::Error + 'static>(#[source] E);
 
 fn unreachable(error: impl std::error::Error + Send + Sync + 'static) -> CommandError {
     CommandError::new(Exit::Cluster, Unreachable(error))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate cannot be fetched: {code} {message}")]
+struct Answered {
+    code: u16,
+    message: String,
+}
+
+/// What came back through the API server's proxy instead of a certificate: an answer of the API server, or of the controller.
+fn not_given(error: kube::Error) -> CommandError {
+    let kube::Error::Api(status) = error else { return unreachable(error) };
+    let hint = match status.code {
+        401 | 403 => {
+            "this user needs `get` on `services/proxy` there; or fetch the certificate elsewhere and use `--cert FILE`"
+        }
+        _ => "it is not running or not ready yet: `kubectl get pods` in its namespace, and its log, tell",
+    };
+    let answered = Answered { code: status.code, message: status.message.trim().to_owned() };
+    CommandError::new(Exit::Cluster, answered).hint(hint)
 }
 
 /// Runs `work` on a runtime of its own, on this thread.
