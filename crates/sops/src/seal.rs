@@ -225,7 +225,9 @@ impl Seal<'_> {
             plan.has_comments()
                 && plan.leaves.iter().any(|leaf| match leaf.role {
                     Role::Comment => leaf.node.is_inline(),
-                    Role::Value => leaf.encrypted && leaf.node.spelling().contains(['\n', '\r']),
+                    Role::Value => {
+                        leaf.encrypted && leaf.node.spelling().bytes().any(|byte| matches!(byte, b'\n' | b'\r'))
+                    }
                     Role::CommentItem => true,
                 })
         };
