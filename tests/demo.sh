@@ -82,7 +82,7 @@ if [ -n "$cluster" ]; then
 fi
 if [ -z "${BULLA:-}" ]; then
   # The profile of `make test`, so that neither builds what the other has built.
-  show "cargo build --quiet --workspace --bins"
+  show "cargo build --quiet --package bulla"
   BULLA=${CARGO_TARGET_DIR:-$repository/target}/debug/bulla
 fi
 if [ -n "$peers_build" ]; then

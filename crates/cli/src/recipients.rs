@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulla_keys::MasterKey;
 use bulla_keys::age::{AgeIdentities, AgeKey, check_recipient};
 use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
-use bulla_sops::{NothingSelected, Recipe, Selector, SelectorKind};
+use bulla_sops::{Metadata, NothingSelected, Recipe, Selector, SelectorKind};
 
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
@@ -89,18 +89,30 @@ pub(crate) struct Recipients<'a> {
 /// How one file is encrypted.
 pub(crate) struct FileRecipe {
     keys: Vec<AgeKey>,
-    selector: Selector,
+    /// If somebody named one.
+    selector: Option<Selector>,
     mac_only_encrypted: bool,
     nothing_selected: NothingSelected,
 }
 
 impl FileRecipe {
+    /// The same for a file that is encrypted already: what nobody names stays as it is there.
+    pub(crate) fn for_encrypted(mut self, metadata: &Metadata) -> Self {
+        let selector = self.selector.get_or_insert_with(|| metadata.selector.clone());
+        if *selector == metadata.selector {
+            self.nothing_selected = NothingSelected::Allow;
+        }
+        self.mac_only_encrypted |= metadata.mac_only_encrypted;
+        self
+    }
+
     /// Calls `use_it` with the recipe in the form in which `bulla_sops` takes it.
     pub(crate) fn with<T>(&self, cx: &Context, use_it: impl FnOnce(&Recipe<'_>) -> T) -> T {
         let keys: Vec<&dyn MasterKey> = self.keys.iter().map(|key| key as &dyn MasterKey).collect();
+        let selector = self.selector.clone().unwrap_or_default();
         use_it(&Recipe {
             keys: &keys,
-            selector: &self.selector,
+            selector: &selector,
             mac_only_encrypted: self.mac_only_encrypted,
             nothing_selected: self.nothing_selected,
             now: cx.now(),
@@ -210,7 +222,7 @@ impl Recipients<'_> {
         let given = &self.args.selector;
         FileRecipe {
             keys: recipients.iter().map(|recipient| AgeKey::new(recipient, Arc::clone(&self.identities))).collect(),
-            selector: selector.unwrap_or_default(),
+            selector,
             mac_only_encrypted: mac_only_encrypted || given.mac_only_encrypted,
             nothing_selected: if given.allow_unencrypted { NothingSelected::Allow } else { NothingSelected::Refuse },
         }

@@ -49,6 +49,11 @@ impl ValueArgs {
         }
         let mut value = read_all(std::io::stdin().lock(), 0)
             .map_err(|error| CommandError::new(Exit::Input, error).at("standard input"))?;
+        // Whoever pipes a variable that is not set, or a program that failed, does not mean the empty text.
+        if value.is_empty() {
+            return Err(CommandError::new(Exit::Input, "standard input is empty, so there is no value")
+                .hint("`--value ''` gives an empty one"));
+        }
         if !self.keep_newline {
             drop_newline(&mut value);
         }

@@ -138,5 +138,5 @@ fn the_certificate_comes_through_the_service_proxy_of_a_real_api_server() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/service-proxy.sh");
     let both = Program::new(script).arg(env!("CARGO_BIN_EXE_bulla")).arg(peers::kubeseal());
     // A control plane of its own starts for it.
-    both.time_limit(std::time::Duration::from_mins(5)).run().unwrap().success();
+    let _finished = both.time_limit(std::time::Duration::from_mins(5)).run().unwrap().success();
 }

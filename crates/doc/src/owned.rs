@@ -8,7 +8,7 @@ use crate::spell::{json_string, json_value, plain_value};
 use crate::tree::{Kind, Node, Value};
 
 /// A tree of values.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Tree {
     /// Entries in order.
     Mapping(Vec<Item>),
@@ -19,7 +19,7 @@ pub enum Tree {
 }
 
 /// Something in a container.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// A line of a comment.
     Comment {
@@ -40,7 +40,7 @@ pub enum Item {
 }
 
 /// An owned [`Value`].
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Scalar {
     /// Nothing.
     Null,

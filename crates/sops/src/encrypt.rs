@@ -7,7 +7,7 @@
 //! metadata goes in first, and the walk that everything goes by sees the document as SOPS will see it.
 
 use bulla_crypto::{DataKey, ValueCipher};
-use bulla_doc::{Document, Format, ParseError, Step};
+use bulla_doc::{Document, Format, ParseError, Step, Tree};
 use bulla_keys::{KeyId, MasterKey, WrapError};
 use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
@@ -108,7 +108,16 @@ pub async fn encrypt(
     recipe: &Recipe<'_>,
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<Encrypted, EncryptError> {
-    let document = Document::parse(plain, format)?;
+    encrypt_document(Document::parse(plain, format)?, recipe, Vec::new(), rng).await
+}
+
+/// Encrypts a document that was read. `others` are fields for its metadata that only other programs know.
+pub(crate) async fn encrypt_document(
+    document: Document,
+    recipe: &Recipe<'_>,
+    others: Vec<(String, Tree)>,
+    rng: &mut (dyn CryptoRng + Send),
+) -> Result<Encrypted, EncryptError> {
     check(&document)?;
     let data_key = DataKey::generate(rng);
     let keys = wrap(&data_key, recipe).await?;
@@ -118,6 +127,7 @@ pub async fn encrypt(
         selector: recipe.selector,
         mac_only_encrypted: recipe.mac_only_encrypted,
         last_modified,
+        others: &others,
     };
     let seal = Seal {
         cipher: &ValueCipher::new(&data_key),

@@ -3,7 +3,8 @@
 //! ```text
 //! plain document ─ encrypt(Recipe) ──────────────▶ encrypted file
 //! encrypted file ─ EncryptedFile ─ data_key(KeyRing) ─ open ─ Opened ─ to_plain ─▶ plain document, byte for byte
-//!                                                        └─ edit: set, remove, update ─▶ encrypted file, the rest untouched
+//!                                                        ├─ edit: set, remove, update ─▶ encrypted file, the rest untouched
+//!                                                        └─ rotate ─▶ encrypted file, with a new data key
 //! .sops.yaml ─ rules ─▶ which keys and which selector     status ─▶ encrypted? for whom? what is still plain?
 //!
 //! selector  which values are encrypted        walk   the values of a document in order, with their paths
@@ -27,6 +28,7 @@ mod file;
 mod keyring;
 mod metadata;
 mod path;
+mod rotate;
 pub mod rules;
 mod seal;
 mod selector;
@@ -45,6 +47,7 @@ pub use metadata::{
     EntryError, FORMAT_VERSION, KeyEntry, LastModified, METADATA_KEY, Metadata, MetadataError, has_metadata,
 };
 pub use path::{KeyPath, PathError, PathStep, Place};
+pub use rotate::Difference;
 pub use seal::{SealError, Summary};
 pub use selector::{Selector, SelectorError, SelectorKind};
 pub use status::{Status, StatusError, status};

@@ -27,7 +27,7 @@ use bulla_keys::Source;
 
 pub use date::LastModified;
 pub use entry::{EntryError, KeyEntry};
-pub(crate) use write::{NewMetadata, update};
+pub(crate) use write::{NewMetadata, is_known_field, update};
 
 use crate::selector::{Selector, SelectorError, SelectorKind};
 use field::{Expected, Fields};

@@ -108,6 +108,15 @@ impl Default for Selector {
     }
 }
 
+/// The same rule in the same words.
+impl PartialEq for Selector {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind(), self.text()) == (other.kind(), other.text())
+    }
+}
+
+impl Eq for Selector {}
+
 impl Selector {
     /// The rule `kind` with its suffix or expression.
     ///

@@ -196,6 +196,6 @@ fn decrypt_one(
 }
 
 /// Whether it is worth reading a file that was found: most files of a repository are not encrypted, and many are templates.
-fn may_be_encrypted(bytes: &[u8]) -> bool {
+pub(crate) fn may_be_encrypted(bytes: &[u8]) -> bool {
     bytes.windows(4).any(|window| window == b"sops")
 }

@@ -115,6 +115,9 @@ fn failed(path: &Path, error: WriteError) -> CommandError {
         WriteError::Changed => (Exit::ChangedMeanwhile, Some("run the command again")),
         WriteError::Exists => (Exit::Output, Some("name another file, or move this one away")),
         WriteError::NotRegular => (Exit::Output, Some("leave out `--in-place` to write to standard output")),
+        WriteError::Draft(error) if error.kind() == io::ErrorKind::NotFound => {
+            (Exit::Output, Some("its directory does not exist: make it first, with `mkdir -p`"))
+        }
         WriteError::Draft(_) => {
             (Exit::Output, Some("files are replaced as a whole, so their directory must be writable too"))
         }

@@ -5,7 +5,7 @@ use bulla_keys::Source;
 
 use super::field::Fields;
 use super::{FORMAT_VERSION, KeyEntry, LastModified, METADATA_KEY};
-use crate::selector::Selector;
+use crate::selector::{Selector, SelectorKind};
 
 /// The metadata of a file that is being encrypted.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct NewMetadata<'a> {
     pub(crate) selector: &'a Selector,
     pub(crate) mac_only_encrypted: bool,
     pub(crate) last_modified: LastModified,
+    /// Fields that only others know.
+    pub(crate) others: &'a [(String, Tree)],
 }
 
 impl NewMetadata<'_> {
@@ -33,9 +35,19 @@ impl NewMetadata<'_> {
         }
         fields.push((self.selector.kind().as_str(), Tree::string(self.selector.text())));
         fields.push(("version", Tree::string(FORMAT_VERSION)));
+        fields.extend(self.others.iter().map(|(name, tree)| (name.as_str(), tree.clone())));
         fields.sort_by_key(|(name, _)| *name);
         Tree::mapping(fields)
     }
+}
+
+/// Is this a field of the entry that is read and written here? Case does not count, as in reading.
+pub(crate) fn is_known_field(name: &str) -> bool {
+    const OTHERS: [&str; 6] =
+        ["lastmodified", "mac", "mac_only_encrypted", "version", "shamir_threshold", "key_groups"];
+    let sources = Source::ALL.iter().map(|source| source.as_str());
+    let selectors = SelectorKind::ALL.iter().map(|kind| kind.as_str());
+    sources.chain(selectors).chain(OTHERS).any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Puts the encrypted `mac` and the date into the entry of every document, in their places.
@@ -73,7 +85,8 @@ mod tests {
         };
         let keys = [key("age1a"), key("age1b")];
         let selector = Selector::default();
-        let new = NewMetadata { keys: &keys, selector: &selector, mac_only_encrypted: true, last_modified };
+        let new =
+            NewMetadata { keys: &keys, selector: &selector, mac_only_encrypted: true, last_modified, others: &[] };
         let document = bulla_doc::write(&[Tree::mapping([("sops", new.to_tree("ENC[mac]"))])], Format::Yaml, None);
         let expected = "sops:
     age:

@@ -5,6 +5,7 @@ mod faults;
 mod generate;
 mod interop;
 mod old_versions;
+mod rotation;
 mod round_trip;
 mod support;
 mod vectors;

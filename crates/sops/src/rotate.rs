@@ -1,0 +1,81 @@
+//! Rotation: the same document under a new data key, for whoever is to read it from now on.
+//!
+//! ```text
+//! Metadata, Recipe ─ Difference: who joins, who leaves, what else is another ─ nothing to do | rotate
+//! Opened ─ rotate ─ new data key, new nonces, new metadata; every other byte stays
+//! ```
+//! Whoever is taken off the list knows the data key: from the file as it is in the history, with the identity that opened it then. What is
+//! written later under the same data key would open for them, too. So there is no way here to change the readers of a file and keep its
+//! data key, as `sops updatekeys` does.
+
+use bulla_doc::{Document, Kind, Tree};
+use bulla_keys::KeyId;
+use rand_core::CryptoRng;
+
+use crate::decrypt::Opened;
+use crate::encrypt::{EncryptError, Encrypted, Recipe, encrypt_document};
+use crate::metadata::{KeyEntry, METADATA_KEY, Metadata, is_known_field};
+use crate::selector::Selector;
+use crate::subtree::tree_of;
+
+/// What is to be another about a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Keys that the file lacks.
+    pub joins: Vec<KeyId>,
+    /// Keys of the file that are to open it no more.
+    pub leaves: Vec<KeyId>,
+    /// The selector of the file, where it is to have another.
+    pub selector: Option<Selector>,
+    /// Is the MAC to cover other values than it does?
+    pub mac: bool,
+}
+
+impl Difference {
+    /// Between a file with `metadata` and one that `recipe` makes.
+    pub fn between(metadata: &Metadata, recipe: &Recipe<'_>) -> Self {
+        let wanted: Vec<KeyId> = recipe.keys.iter().map(|key| key.id()).collect();
+        let there: Vec<KeyId> = metadata.keys().map(KeyEntry::id).collect();
+        let missing = |from: &[KeyId], others: &[KeyId]| -> Vec<KeyId> {
+            from.iter().filter(|key| !others.contains(key)).cloned().collect()
+        };
+        Self {
+            joins: missing(&wanted, &there),
+            leaves: missing(&there, &wanted),
+            selector: (metadata.selector != *recipe.selector).then(|| metadata.selector.clone()),
+            mac: metadata.mac_only_encrypted != recipe.mac_only_encrypted,
+        }
+    }
+
+    /// Is the file as it should be?
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Opened<'_> {
+    /// The document of this file under a new data key, encrypted as `recipe` says.
+    ///
+    /// Fields of the metadata that are not known stay, and so does every byte that is not a value. Nothing of the old ciphertext is taken
+    /// over: every nonce is new. `rng` gives the data key and the nonces.
+    ///
+    /// # Errors
+    /// [`EncryptError`]
+    pub async fn rotate(
+        &self,
+        recipe: &Recipe<'_>,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Encrypted, EncryptError> {
+        let document = Document::parse_owned(self.to_plain(), self.file.document().format())?;
+        encrypt_document(document, recipe, self.unknown_fields(), rng).await
+    }
+
+    /// Fields of the metadata that only others know.
+    fn unknown_fields(&self) -> Vec<(String, Tree)> {
+        let branch = self.file.document().branches().next();
+        let entry = branch.and_then(|branch| branch.get(METADATA_KEY)).filter(|entry| entry.kind() == Kind::Mapping);
+        let fields = entry.into_iter().flat_map(bulla_doc::Node::children);
+        let unknown = fields.filter_map(|field| Some((field.key().filter(|key| !is_known_field(key))?, field)));
+        unknown.map(|(key, field)| (key.to_owned(), tree_of(field, &self.plan, &mut |_| None))).collect()
+    }
+}
