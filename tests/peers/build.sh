@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the programs that the tests prove against, from the Go module proxy, into a cache outside the repository.
 #
-#   build.sh [SET...]        build what is missing (all sets when none is named): tools, controlplane, corpus
+#   build.sh [SET...]        build what is missing (all sets when none is named): tools, controlplane, vault, corpus
 #   build.sh --path SET      print the folder of a set; fail when it has not been built
 #   build.sh --versions      print what is pinned
 #   build.sh --prune         remove every set that does not belong to this checkout
@@ -13,7 +13,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers
-all_sets=(tools controlplane corpus)
+all_sets=(tools controlplane vault corpus)
 minimum_go=1.26.4
 
 # The same flags for every build, always: with others, Go compiles everything anew.
@@ -32,7 +32,7 @@ check_prerequisites() {
   command -v sha256sum >/dev/null || fail "sha256sum is missing: install coreutils"
 }
 
-module_folder() { case $1 in tools) echo oracle ;; controlplane) echo controlplane ;; *) fail "no such set: $1 (there are: ${all_sets[*]})" ;; esac; }
+module_folder() { case $1 in tools) echo oracle ;; controlplane) echo controlplane ;; vault) echo vault ;; *) fail "no such set: $1 (there are: ${all_sets[*]})" ;; esac; }
 
 # The version that go.mod pins for a module.
 pinned() { # module-folder module
@@ -48,7 +48,8 @@ versions() {
     "go-yaml (oracle)          $(pinned oracle go.yaml.in/yaml/v3)" \
     "kube-apiserver, kubectl   $kubernetes" \
     "etcd                      $etcd" \
-    "kubeseal, its controller  $(pinned controlplane github.com/bitnami/sealed-secrets)"
+    "kubeseal, its controller  $(pinned controlplane github.com/bitnami/sealed-secrets)" \
+    "vault                     $(pinned vault github.com/hashicorp/vault)"
 }
 
 # All that the result depends on.
@@ -83,6 +84,11 @@ build_controlplane() { # folder
   mv "$1/bin/controller" "$1/bin/sealed-secrets-controller"
   for name in etcd kube-apiserver kube-controller-manager kubectl; do ln -s controlplane "$1/bin/$name"; done
   install -m 644 "$(go list -m -f '{{.Dir}}' $module)/helm/sealed-secrets/crds/bitnami.com_sealedsecrets.yaml" "$1/sealed-secrets-crd.yaml"
+}
+
+build_vault() { # folder
+  cd "$here/vault"
+  go build -ldflags '-s -w' -o "$1/bin/" .
 }
 
 # Real manifests: the YAML and JSON files that lie in the modules which the other two sets are built from.

@@ -5,12 +5,14 @@
 //! WrappedKey ─ MasterKey::unwrap ─▶ the same bytes, or "not for me", or why not
 //!
 //! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
+//! vault    transit keys of HashiCorp Vault and OpenBao
+//! service  what keys have in common that lie in a service
 //! fake     for tests (feature `fake`)
 //! ```
 //!
-//! A master key is one line of a file's metadata: an age recipient, later an ARN or a fingerprint. Several of them wrap the same
-//! bytes for several readers. What is expensive and shared, the identities of age here and a cloud's client later, is an `Arc` that
-//! the keys of one command have in common; who calls bounds how many calls are under way.
+//! A master key is one entry of a file's metadata: an age recipient, a transit key, later an ARN or a fingerprint. Several of them wrap
+//! the same bytes for several readers. What is expensive and shared, the identities of age and the clients of services, is an `Arc`
+//! that the keys of one command have in common.
 //!
 //! No file, environment variable or terminal is met here: callers hand in what they read ([`age::IdentitySource`]) and what may be
 //! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. The one exception: plugins of age are programs found in
@@ -19,6 +21,8 @@
 pub mod age;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+pub mod service;
+pub mod vault;
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,11 +32,17 @@ use bulla_crypto::SecretBytes;
 
 /// A key that wraps data keys (or shares of one) and unwraps them again.
 ///
-/// One file per source: `age.rs` now; `aws.rs`, `vault.rs`, `pgp.rs` and the others with their issue; `fake.rs` for tests.
+/// One file per source: `age.rs`, `vault.rs`; `aws.rs`, `pgp.rs` and the others with their issue; `fake.rs` for tests.
 #[async_trait]
 pub trait MasterKey: fmt::Debug + Send + Sync {
     /// Who this is: what the metadata calls it, and messages.
     fn id(&self) -> KeyId;
+
+    /// The fields of the metadata that name it, beside `enc` and `created_at`. A key whose kind has one such field need not say.
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let id = self.id();
+        vec![(id.source.fields()[0], id.name)]
+    }
 
     /// Wraps `secret`: a data key of 32 bytes, or a share of 33.
     ///
@@ -91,6 +101,19 @@ impl Source {
             Self::HcVault => "hc_vault",
             Self::Pgp => "pgp",
             Self::Age => "age",
+        }
+    }
+
+    /// The fields of the metadata that name a key of this kind, the most important first; never empty.
+    pub const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Age => &["recipient"],
+            Self::Pgp => &["fp"],
+            Self::Kms => &["arn", "role", "aws_profile"],
+            Self::GcpKms => &["resource_id"],
+            Self::HcKms => &["key_id"],
+            Self::AzureKv => &["vault_url", "name", "version"],
+            Self::HcVault => &["vault_address", "engine_path", "key_name"],
         }
     }
 }
@@ -187,6 +210,9 @@ pub enum WrapError {
         /// What it said, or that it was not found.
         reason: String,
     },
+    /// The service that holds the key did not do it.
+    #[error(transparent)]
+    Service(Box<service::ServiceError>),
     /// Nothing that should happen.
     #[error("encrypting failed: {0}")]
     Failed(String),
@@ -205,6 +231,21 @@ pub enum UnwrapError {
     /// Nothing that was found fits, and something that might have could not be read or used: see the list.
     #[error("no identity fits{}", list(.0))]
     NoIdentity(Vec<Tried>),
+    /// The service that holds the key did not do it.
+    #[error(transparent)]
+    Service(Box<service::ServiceError>),
+}
+
+impl From<service::ServiceError> for WrapError {
+    fn from(error: service::ServiceError) -> Self {
+        Self::Service(Box::new(error))
+    }
+}
+
+impl From<service::ServiceError> for UnwrapError {
+    fn from(error: service::ServiceError) -> Self {
+        Self::Service(Box::new(error))
+    }
 }
 
 fn list(tried: &[Tried]) -> String {

@@ -4,6 +4,7 @@
 //! build.sh ── Go module proxy ──▶ cache ──▶ peers    sops, age, kubeseal, kubectl, …: where the programs are
 //!                                       ├─▶ oracle   go-yaml, SOPS' trees, Go's regular expressions, one answer a line
 //!                                       ├─▶ sealing  the hybrid encryption of Sealed Secrets, likewise
+//!                                       ├─▶ vault    HashiCorp Vault, in memory
 //!                                       └─▶ corpus   real manifests
 //! control-plane.sh ─────────────▶ control_plane      etcd, kube-apiserver, the controllers; a namespace a test
 //! mutate  variants of a text, from a seed            process  a program run and measured
@@ -20,6 +21,7 @@ pub mod oracle;
 pub mod peers;
 pub mod process;
 pub mod sealing;
+pub mod vault;
 pub mod vectors;
 
 mod base64_text;

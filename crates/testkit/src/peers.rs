@@ -11,6 +11,8 @@ pub enum Set {
     Tools,
     /// etcd, kube-apiserver, kubectl, kubeseal and the controller of Sealed Secrets.
     ControlPlane,
+    /// Vault.
+    Vault,
     /// Real manifests.
     Corpus,
 }
@@ -20,6 +22,7 @@ impl Set {
         match self {
             Self::Tools => "tools",
             Self::ControlPlane => "controlplane",
+            Self::Vault => "vault",
             Self::Corpus => "corpus",
         }
     }
@@ -30,7 +33,7 @@ impl Set {
 /// # Panics
 /// If it has not been built for this checkout; the message says how.
 pub fn folder(set: Set) -> PathBuf {
-    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
+    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 4] = [const { OnceLock::new() }; 4];
     let folder = FOLDERS[set as usize].get_or_init(|| find(set));
     folder.clone().unwrap_or_else(|reason| {
         panic!("{reason}\nrun `make peers`, or set BULLA_WITHOUT_PEERS=1 to leave out the tests that need the real programs")
@@ -87,6 +90,10 @@ pub fn sealed_secrets_crd() -> PathBuf {
 /// Kubernetes' command line.
 pub fn kubectl() -> PathBuf {
     program(Set::ControlPlane, "kubectl")
+}
+
+pub(crate) fn vault() -> PathBuf {
+    program(Set::Vault, "vault")
 }
 
 pub(crate) fn oracle() -> PathBuf {

@@ -1,10 +1,13 @@
-//! Keys against the real programs: vectors that age, sops and ssh-keygen made, the programs themselves both ways, and a plugin.
+//! Keys against the real programs: vectors that age, sops and ssh-keygen made, the programs themselves both ways, a plugin,
+//! and a real Vault.
 
 mod garbage;
 mod identities;
 mod interop;
 mod person;
 mod plugin;
+mod server;
+mod vault;
 mod vectors;
 
 use std::sync::Arc;

@@ -1,0 +1,67 @@
+//! A server that answers what it is told, and remembers what it was asked: for what no real Vault does on request.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// An answer: status, headers (each line with its `\r\n`), body.
+pub(crate) type Answer = (u16, String, String);
+
+/// A server on loopback. Its threads end with the process.
+pub(crate) struct Server {
+    port: u16,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Answers request number n, from 0, with `answer(n)`. Requests are answered at the same time.
+    pub(crate) fn start(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (answer, known) = (Arc::new(answer), Arc::clone(&requests));
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let (answer, known) = (Arc::clone(&answer), Arc::clone(&known));
+                thread::spawn(move || serve(&connection.unwrap(), &*answer, &known));
+            }
+        });
+        Self { port, requests }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What came so far: head and body of each request.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn serve(connection: &TcpStream, answer: &dyn Fn(usize) -> Answer, known: &Mutex<Vec<String>>) {
+    let (mut reader, mut writer) = (BufReader::new(connection), connection);
+    loop {
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut request).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let head = request.to_ascii_lowercase();
+        let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body).unwrap();
+        request.push_str(&String::from_utf8_lossy(&body));
+        let number = {
+            let mut known = known.lock().unwrap();
+            known.push(request);
+            known.len() - 1
+        };
+        let (status, headers, body) = answer(number);
+        let length = body.len();
+        let text = format!("HTTP/1.1 {status} x\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
+        writer.write_all(text.as_bytes()).unwrap();
+    }
+}

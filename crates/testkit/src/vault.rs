@@ -1,0 +1,140 @@
+//! HashiCorp Vault in memory, on loopback: one for all tests of a process, or one of its own for a test that breaks it.
+//!
+//! ```no_run
+//! use bulla_testkit::vault::Vault;
+//! let vault = Vault::shared();
+//! vault.write("sys/mounts/transit", r#"{"type": "transit"}"#);
+//! vault.write("transit/keys/shop", "{}");
+//! ```
+//! It ends with the process that started it: its standard input closes then. Source: `tests/peers/vault`.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::peers;
+
+/// The token that may do anything.
+pub const ROOT_TOKEN: &str = "root";
+
+/// A running Vault.
+#[derive(Debug)]
+pub struct Vault {
+    child: Child,
+    /// Open for as long as it is to run.
+    _input: ChildStdin,
+    ready: Ready,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ready {
+    http: String,
+    https: String,
+    certificate: String,
+}
+
+impl Vault {
+    /// The one of this process. Tests share it, each with engines and policies of its own.
+    pub fn shared() -> &'static Self {
+        static SHARED: LazyLock<Vault> = LazyLock::new(Vault::start);
+        &SHARED
+    }
+
+    /// A new one, unsealed, with nothing but KV at `secret/`.
+    ///
+    /// # Panics
+    /// If it does not start, or the set `vault` has not been built; the message says why.
+    pub fn start() -> Self {
+        let program = peers::vault();
+        let mut child = Command::new(&program)
+            .args(["-token", ROOT_TOKEN])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+        let (input, output) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("what it says is text");
+        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("vault did not start: {error}: {line}"));
+        Self { child, _input: input, ready }
+    }
+
+    /// Its address, `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.ready.http
+    }
+
+    /// Its address with TLS.
+    pub fn encrypted_address(&self) -> &str {
+        &self.ready.https
+    }
+
+    /// The certificate of that, its own authority, in PEM.
+    pub fn certificate(&self) -> &str {
+        &self.ready.certificate
+    }
+
+    /// Writes `body` to `path` below `/v1/`, as root; what it answers.
+    ///
+    /// # Panics
+    /// If Vault refuses; with what it says.
+    #[track_caller]
+    pub fn write(&self, path: &str, body: &str) -> Value {
+        let (status, answer) = self.request("POST", path, body);
+        assert!((200..300).contains(&status), "POST {path}: {status}: {answer}");
+        answer
+    }
+
+    /// Removes what is at `path`, as root.
+    ///
+    /// # Panics
+    /// If Vault refuses; with what it says.
+    #[track_caller]
+    pub fn remove(&self, path: &str) {
+        let (status, answer) = self.request("DELETE", path, "");
+        assert!((200..300).contains(&status), "DELETE {path}: {status}: {answer}");
+    }
+
+    /// A token that may do what `policy` says (in HCL) and nothing else. `name` is that of the policy.
+    ///
+    /// # Panics
+    /// If Vault refuses; with what it says.
+    #[track_caller]
+    pub fn token(&self, name: &str, policy: &str) -> String {
+        let policy = serde_json::json!({ "policy": policy });
+        self.write(&format!("sys/policies/acl/{name}"), &policy.to_string());
+        let token = serde_json::json!({ "policies": [name], "no_default_policy": true });
+        let answer = self.write("auth/token/create", &token.to_string());
+        answer["auth"]["client_token"].as_str().expect("a token was made").to_owned()
+    }
+
+    /// One request, on a connection of its own.
+    #[track_caller]
+    fn request(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let host = self.ready.http.strip_prefix("http://").expect("that is what it says");
+        let mut connection = TcpStream::connect(host).expect("vault listens");
+        // HTTP 1.0: the answer is not cut into chunks, and ends with the connection.
+        let request = format!(
+            "{method} /v1/{path} HTTP/1.0\r\nHost: {host}\r\nX-Vault-Token: {ROOT_TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.write_all(request.as_bytes()).expect("vault takes a request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("vault answers in text");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an answer has a status");
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        // It may have ended; then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
