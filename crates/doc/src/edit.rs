@@ -120,8 +120,18 @@ impl<'d> Edits<'d> {
                 let text = NewText::Quoted { text, blank, quote };
                 self.changes.push(Change { start: range.start as u32, end: range.end as u32, text });
             }
-            Place::Block { .. } => self.replace_scalar(scalar, &[quote.as_str(), text, quote.as_str()].concat()),
+            Place::Block { indicators, .. } => {
+                // A block may begin a line of its own as far left as its key, a quoted scalar may not: it gets a blank more, which goes
+                // again when the block comes back.
+                let blank = if self.begins_line(indicators.start) { " " } else { "" };
+                self.replace_scalar(scalar, &[blank, quote.as_str(), text, quote.as_str()].concat());
+            }
         }
+    }
+
+    /// Is there nothing but blanks before it on its line?
+    fn begins_line(&self, offset: usize) -> bool {
+        self.document.text()[self.line_start(offset)..offset].bytes().all(|byte| byte == b' ')
     }
 
     /// Replaces what stands behind the `#` of a comment.
@@ -320,12 +330,19 @@ impl<'d> Edits<'d> {
             Place::Whole(range) if range.is_empty() && self.follows_indicator(range.start) => {
                 self.change(range, &format!(" {text}"));
             }
-            Place::Whole(range) if is_block => {
+            Place::Whole(mut range) if is_block => {
+                if self.begins_line(range.start) && self.document.text()[..range.start].ends_with(' ') {
+                    range.start -= 1;
+                }
                 // A comment that stands behind the value stays in the header.
                 let rest = &self.document.text()[range.end..];
                 let end = range.end + rest.find(LINE_BREAKS).unwrap_or(rest.len());
-                self.change(range, header);
-                self.change(end..end, lines);
+                if end == range.end {
+                    self.change(range, text);
+                } else {
+                    self.change(range, header);
+                    self.change(end..end, lines);
+                }
             }
             Place::Whole(range) => self.change(range, text),
             Place::Block { indicators, body } => {

@@ -51,6 +51,11 @@ fn odd_spellings_come_back_byte_for_byte() {
         "a: |\u{2028}  x\ty\n\n  z\nb: 1\n",
         "a: |\r  x\r  y\rb: 1\r",
         "a: >+\n  x\n  y\n\n\n# c\nb: |+\n  x\n \n\nc: 1\n",
+        // Blocks that begin a line of their own, as far left as their key, and with line breaks that no block can keep.
+        "a:\n>+\n x\r y\nb: 1\n",
+        "m:\n  a:\n   |\n    x\u{85}    y\n  b: 1\n",
+        "a: !t\n>-\n x\r y\n",
+        "\n!$6  666:\n>+\n #\r\n [6''+\r &[666 6",
         "{a: b, c: [d, 1, \"e\"], f: }\n",
         "{}\n",
         "{a: 1, }",
