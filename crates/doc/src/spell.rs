@@ -349,10 +349,12 @@ pub(crate) fn reads_as(spelling: &str, value: &Value<'_>, format: Format) -> boo
                 _ => 0,
             };
             let kept = "\n".repeat(breaks);
+            // Of a block of nothing but empty lines the first break is the header's.
+            let all_kept = "\n".repeat(breaks + 1);
             let reads = |document: String| {
                 crate::yaml::read(Wiping::new(document.into_bytes())).is_ok_and(|document| same(&document))
             };
-            ["\n", "", &kept, "\u{2028}", "\u{2029}"].iter().any(|end| reads(format!("k: {spelling}{end}")))
+            ["\n", "", &kept, &all_kept, "\u{2028}", "\u{2029}"].iter().any(|end| reads(format!("k: {spelling}{end}")))
                 || reads(format!("{{k: {spelling}}}\n"))
         }
     }
