@@ -8,6 +8,7 @@ pub(crate) mod decrypt;
 pub(crate) mod edit;
 pub(crate) mod encrypt;
 pub(crate) mod keygen;
+pub(crate) mod reseal;
 pub(crate) mod rotate;
 pub(crate) mod seal;
 pub(crate) mod set;

@@ -328,6 +328,15 @@ impl<'ring> Opener<'ring> {
         self.used.iter().map(|index| &self.ring.keys[*index])
     }
 
+    /// The key that opened the latest value; `None` before the first.
+    pub(crate) fn latest(&self) -> Option<&'ring SealingKey> {
+        if self.used.is_empty() {
+            return None;
+        }
+        // What opened a value is tried first for the next.
+        self.order.first().map(|index| &*self.ring.keys[*index])
+    }
+
     /// The ring that it opens with.
     pub fn ring(&self) -> &'ring KeyRing {
         self.ring

@@ -5,6 +5,7 @@
 //! scope         under which name and namespace a value opens → the label it is sealed with
 //! seal          Secret ── certificate, scope ──▶ SealedSecret
 //! merge         Secret into a SealedSecret's file, in place
+//! reseal        the items of a file, for another key, in place
 //! key_ring      key Secrets → private keys, in the order in which they are tried
 //! unseal        SealedSecret ── key ring ──▶ Secret, or why not, item by item
 //! ```
@@ -16,6 +17,7 @@
 pub mod certificate;
 pub mod key_ring;
 pub mod merge;
+pub mod reseal;
 pub mod scope;
 pub mod seal;
 pub mod unseal;
@@ -23,6 +25,7 @@ pub mod unseal;
 pub use certificate::{Certificate, CertificateError, CertificateRequest};
 pub use key_ring::{Hint, KeyOrder, KeyRing, KeySecretError, SealingKey};
 pub use merge::{MergeError, Merged, merge};
+pub use reseal::{ResealError, Resealed, reseal};
 pub use scope::Scope;
 pub use seal::{SealError, SealOptions, seal, seal_item};
 pub use unseal::{ItemError, UnsealError, UnsealOptions, Unsealed, UnsealedSecret, unseal};

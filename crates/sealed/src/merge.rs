@@ -145,12 +145,12 @@ fn agree(field: &'static str, found: Option<&str>, expected: &str) -> Result<(),
     }
 }
 
-fn mistyped(field: &str, expected: &'static str) -> MergeError {
+pub(crate) fn mistyped(field: &str, expected: &'static str) -> MergeError {
     MergeError::Type { field: field.to_owned(), expected }
 }
 
 /// The node at `path`, if everything on the way there is a mapping.
-fn node_at<'d>(root: Node<'d>, path: &[&str]) -> Result<Option<Node<'d>>, MergeError> {
+pub(crate) fn node_at<'d>(root: Node<'d>, path: &[&str]) -> Result<Option<Node<'d>>, MergeError> {
     let mut node = root;
     for (depth, key) in path.iter().enumerate() {
         if node.kind() != Kind::Mapping {
@@ -165,7 +165,7 @@ fn node_at<'d>(root: Node<'d>, path: &[&str]) -> Result<Option<Node<'d>>, MergeE
     Ok(Some(node))
 }
 
-fn text_at<'d>(root: Node<'d>, path: &[&str]) -> Result<Option<&'d str>, MergeError> {
+pub(crate) fn text_at<'d>(root: Node<'d>, path: &[&str]) -> Result<Option<&'d str>, MergeError> {
     match node_at(root, path)? {
         Some(node) if node.value() != Leaf::Null || node.kind() != Kind::Scalar => {
             node.as_str().map(Some).ok_or_else(|| mistyped(&path.join("."), "a string"))
@@ -174,7 +174,7 @@ fn text_at<'d>(root: Node<'d>, path: &[&str]) -> Result<Option<&'d str>, MergeEr
     }
 }
 
-fn annotations_of(target: Node<'_>) -> Result<BTreeMap<String, String>, MergeError> {
+pub(crate) fn annotations_of(target: Node<'_>) -> Result<BTreeMap<String, String>, MergeError> {
     let Some(node) = node_at(target, &["metadata", "annotations"])? else { return Ok(BTreeMap::new()) };
     let text = |entry: Node<'_>| Some((entry.key()?.to_owned(), entry.as_str()?.to_owned()));
     Ok(node.children().filter_map(text).collect())

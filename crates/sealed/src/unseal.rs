@@ -269,10 +269,29 @@ fn shape_of(sealed: &SealedSecret) -> Result<UnsealedSecret, UnsealError> {
 }
 
 /// Name, namespace and scope of the object, which make the label.
-struct Place<'a> {
-    scope: Scope,
-    namespace: &'a str,
-    name: &'a str,
+pub(crate) struct Place<'a> {
+    pub(crate) scope: Scope,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+}
+
+/// Opens the items of one object, and tells with which key.
+pub(crate) struct ItemOpener<'ring, 'a> {
+    opener: Opener<'ring>,
+    place: Place<'a>,
+    trials: ScopeTrials,
+}
+
+impl<'ring, 'a> ItemOpener<'ring, 'a> {
+    pub(crate) fn new(opener: Opener<'ring>, place: Place<'a>) -> Self {
+        Self { opener, place, trials: ScopeTrials::default() }
+    }
+
+    /// The value of an item, and the key that opened it.
+    pub(crate) fn open(&mut self, text: &str) -> Result<(SecretBytes, &'ring SealingKey), ItemError> {
+        let value = open_item(text, &self.place, &mut self.opener, &mut self.trials)?;
+        self.opener.latest().map(|key| (value, key)).ok_or(ItemError::EmptyRing)
+    }
 }
 
 fn open_items(

@@ -3,7 +3,7 @@
 use bulla_api::{DecodeError, SealedSecret};
 use bulla_controller::RunError;
 use bulla_crypto::KeyError;
-use bulla_sealed::{CertificateError, ItemError, KeySecretError, MergeError, SealError, UnsealError};
+use bulla_sealed::{CertificateError, ItemError, KeySecretError, MergeError, ResealError, SealError, UnsealError};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -68,6 +68,26 @@ impl From<MergeError> for CommandError {
             _ => None,
         };
         hint.into_iter().fold(Self::new(Exit::Input, error), Self::hint)
+    }
+}
+
+impl From<ResealError> for CommandError {
+    fn from(error: ResealError) -> Self {
+        let items = match error {
+            ResealError::Field(error) => return error.into(),
+            ResealError::Items(items) => items,
+            error => return Self::new(Exit::Input, error),
+        };
+        let exit = items.iter().map(|(_, error)| exit_of(error)).reduce(|a, b| if a == b { a } else { Exit::Value });
+        let failed = format!("{} of its items cannot be opened, so nothing was sealed again", items.len());
+        let mut failed = Self::new(exit.unwrap_or(Exit::Value), failed);
+        for (item, error) in &items {
+            failed = failed.detail(format!("`{item}`: {error}"));
+        }
+        match items.iter().find_map(|(_, error)| hint_of(error)) {
+            Some(hint) => failed.hint(hint),
+            None => failed,
+        }
     }
 }
 
