@@ -12,7 +12,7 @@ use bulla_keys::{KeyId, MasterKey, WrapError};
 use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
-use crate::metadata::{EntryError, KeyEntry, LastModified, METADATA_KEY, NewMetadata, has_metadata};
+use crate::metadata::{KeyEntry, LastModified, METADATA_KEY, NewMetadata, has_metadata};
 use crate::path::Place;
 use crate::seal::{Seal, SealError, Summary};
 use crate::selector::Selector;
@@ -79,9 +79,6 @@ pub enum EncryptError {
         /// Why.
         source: WrapError,
     },
-    /// A master key's kind cannot be written.
-    #[error(transparent)]
-    Entry(#[from] EntryError),
     /// The file would be plain text with a `sops` entry.
     #[error("`{kind}: {text}` selects none of the document's {plain} values: all of it would stay plain text", kind = .selector.kind(), text = .selector.text())]
     NothingSelected {
@@ -213,7 +210,7 @@ async fn wrap(data_key: &DataKey, recipe: &Recipe<'_>) -> Result<Vec<KeyEntry>, 
             return Err(EncryptError::DuplicateKey(id));
         }
         let wrapped = key.wrap(&secret).await.map_err(|source| EncryptError::Wrap { id: id.clone(), source })?;
-        entries.push(KeyEntry::new(&id, wrapped, LastModified::from(recipe.now))?);
+        entries.push(KeyEntry::new(*key, wrapped, LastModified::from(recipe.now)));
     }
     Ok(entries)
 }

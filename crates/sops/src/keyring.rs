@@ -1,10 +1,12 @@
 //! Getting the data key: the file's master keys, tried in SOPS' order with what this command has.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bulla_crypto::{DataKey, DataKeyLengthError};
 use bulla_keys::age::{AgeIdentities, AgeKey};
+use bulla_keys::service::NamedBy;
+use bulla_keys::vault::{Vault, VaultKey, VaultKeyName};
 use bulla_keys::{KeyId, MasterKey, Source, Tried, UnwrapError};
 
 use crate::metadata::{KeyEntry, Metadata};
@@ -25,6 +27,36 @@ impl KeyRing for Arc<AgeIdentities> {
     fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
         let recipient = entry.field("recipient").filter(|_| entry.source() == Source::Age);
         recipient.map(|recipient| -> Box<dyn MasterKey> { Box::new(AgeKey::new(recipient, Self::clone(self))) })
+    }
+}
+
+/// Keys of every kind that can be used: the means of a whole command.
+#[derive(Debug)]
+pub struct KeySources<'a> {
+    /// The identities of age.
+    pub age: Arc<AgeIdentities>,
+    /// Vault, made ready for the first key that needs it: most commands never meet one.
+    pub vault: Later<'a, Vault>,
+}
+
+/// Something that is made when it is first used.
+pub type Later<'a, T> = LazyLock<Arc<T>, Box<dyn FnOnce() -> Arc<T> + Send + 'a>>;
+
+impl KeyRing for KeySources<'_> {
+    fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
+        match entry.source() {
+            Source::Age => self.age.master_key(entry),
+            Source::HcVault => {
+                let field = |name| entry.field(name).unwrap_or_default().to_owned();
+                let name = VaultKeyName {
+                    address: field("vault_address"),
+                    engine_path: field("engine_path"),
+                    key_name: field("key_name"),
+                };
+                Some(Box::new(VaultKey::new(name, NamedBy::File, Arc::clone(&self.vault))))
+            }
+            Source::Kms | Source::GcpKms | Source::HcKms | Source::AzureKv | Source::Pgp => None,
+        }
     }
 }
 

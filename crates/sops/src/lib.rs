@@ -42,10 +42,8 @@ pub use decrypt::{DecryptError, Opened, ReadError, ValueFault, decrypt};
 pub use edit::{Change, EditError, Edited, NewValue};
 pub use encrypt::{EncryptError, Encrypted, NothingSelected, Recipe, encrypt};
 pub use file::EncryptedFile;
-pub use keyring::{DataKeyError, KeyFailure, KeyReason, KeyRing};
-pub use metadata::{
-    EntryError, FORMAT_VERSION, KeyEntry, LastModified, METADATA_KEY, Metadata, MetadataError, has_metadata,
-};
+pub use keyring::{DataKeyError, KeyFailure, KeyReason, KeyRing, KeySources, Later};
+pub use metadata::{FORMAT_VERSION, KeyEntry, LastModified, METADATA_KEY, Metadata, MetadataError, has_metadata};
 pub use path::{KeyPath, PathError, PathStep, Place};
 pub use rotate::Difference;
 pub use seal::{SealError, Summary};

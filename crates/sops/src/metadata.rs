@@ -26,7 +26,7 @@ use bulla_doc::{Document, Kind, Node, Position};
 use bulla_keys::Source;
 
 pub use date::LastModified;
-pub use entry::{EntryError, KeyEntry};
+pub use entry::KeyEntry;
 pub(crate) use write::{NewMetadata, is_known_field, update};
 
 use crate::selector::{Selector, SelectorError, SelectorKind};

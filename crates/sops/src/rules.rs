@@ -4,6 +4,7 @@
 //! creation_rules:                 the first rule that matches the file's path counts
 //!   - path_regex: \.enc\.yaml$    searched in the path below the directory of `.sops.yaml`; absent, it matches everything
 //!     age: age1…, age1…           or a list; or `key_groups` with one group
+//!     hc_vault_transit_uri: …     likewise; within a group it is called `hc_vault`
 //!     encrypted_regex: ^data$     one of the six selectors
 //!     mac_only_encrypted: true
 //! ```
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use bulla_doc::{Document, Format, Kind, Node, ParseError, Position};
 use bulla_keys::age::{RecipientError, check_recipient};
+use bulla_keys::vault::{VaultKeyName, VaultNameError};
 use bulla_keys::{KeyId, Source};
 use bulla_pattern::{Pattern, PatternError};
 
@@ -52,7 +54,7 @@ pub struct Rule {
     pub position: Position,
     /// What it matches; `None` matches everything.
     pub path_regex: Option<Pattern>,
-    /// The keys of its one group, each once.
+    /// The keys of its one group, each once. Those of Vault are named by their URI as it is written, see [`VaultKeyName::from_uri`].
     pub keys: Vec<KeyId>,
     /// The selector, if it names one.
     pub selector: Option<Selector>,
@@ -150,6 +152,16 @@ pub enum RuleError {
         /// What is wrong with it.
         source: RecipientError,
     },
+    /// A key of Vault is not one.
+    #[error("{position}: the rule for `{file}` names a key that is none")]
+    VaultKey {
+        /// Where the rule is.
+        position: Position,
+        /// The path that it matches.
+        file: String,
+        /// What is wrong with it.
+        source: VaultNameError,
+    },
 }
 
 fn list(names: &[&str]) -> String {
@@ -190,9 +202,17 @@ impl Rules {
         if let Some((what, position)) = rule.unsupported {
             return Err(RuleError::Unsupported { what, position, file });
         }
-        for key in rule.keys.iter().filter(|key| key.source == Source::Age) {
-            if let Err(source) = check_recipient(&key.name) {
-                return Err(RuleError::Recipient { position: rule.position, file, source });
+        let position = rule.position;
+        for key in &rule.keys {
+            if key.source == Source::Age
+                && let Err(source) = check_recipient(&key.name)
+            {
+                return Err(RuleError::Recipient { position, file, source });
+            }
+            if key.source == Source::HcVault
+                && let Err(source) = VaultKeyName::from_uri(&key.name)
+            {
+                return Err(RuleError::VaultKey { position, file, source });
             }
         }
         Ok(rule)
@@ -221,8 +241,11 @@ const RULE_KEYS: &[&str] = &[
     "mac_only_encrypted",
 ];
 const GROUP_KEYS: &[&str] = &["merge", "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault"];
-/// Keys of a rule and of a group that name keys of other kinds than age.
-const OTHER_KINDS: &[&str] = &["pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault_transit_uri", "hc_vault"];
+/// Keys of a rule and of a group that name keys of kinds that cannot be used yet.
+const OTHER_KINDS: &[&str] = &["pgp", "kms", "gcp_kms", "hckms", "azure_keyvault"];
+/// Where a rule, and where a group names keys of Vault.
+const VAULT_OF_RULE: &str = "hc_vault_transit_uri";
+const VAULT_OF_GROUP: &str = "hc_vault";
 
 impl Rule {
     fn read(rule: Node<'_>, unknown: UnknownKeys) -> Result<Self, RulesError> {
@@ -248,7 +271,7 @@ impl Rule {
         };
         let groups = fields.list("key_groups", "a list of groups")?.unwrap_or_default();
         if groups.is_empty() {
-            rule.add_keys(&fields)?;
+            rule.add_keys(&fields, VAULT_OF_RULE)?;
             return Ok(rule);
         }
         if unknown == UnknownKeys::Refuse {
@@ -271,7 +294,7 @@ impl Rule {
         while let Some((group, is_merged)) = groups.pop() {
             let fields = Fields::new(group);
             if is_merged {
-                self.add_keys(&fields)?;
+                self.add_keys(&fields, VAULT_OF_GROUP)?;
                 continue;
             }
             if unknown == UnknownKeys::Refuse {
@@ -285,11 +308,13 @@ impl Rule {
     }
 
     /// Adds the keys that a rule or a group names itself.
-    fn add_keys(&mut self, fields: &Fields<'_>) -> Result<(), RulesError> {
-        for recipient in fields.names("age")? {
-            let key = KeyId { source: Source::Age, name: recipient };
-            if !self.keys.contains(&key) {
-                self.keys.push(key);
+    fn add_keys(&mut self, fields: &Fields<'_>, vault: &'static str) -> Result<(), RulesError> {
+        for (source, field) in [(Source::Age, "age"), (Source::HcVault, vault)] {
+            for name in fields.names(field)? {
+                let key = KeyId { source, name };
+                if !self.keys.contains(&key) {
+                    self.keys.push(key);
+                }
             }
         }
         for kind in OTHER_KINDS {
@@ -312,7 +337,7 @@ fn read_path_regex(fields: &Fields<'_>) -> Result<Option<Pattern>, RulesError> {
 
 /// SOPS ignores a rule's own keys where it has groups: who reads the rule thinks that they can decrypt.
 fn check_beside_groups(fields: &Fields<'_>) -> Result<(), RulesError> {
-    for key in ["age"].iter().chain(OTHER_KINDS) {
+    for key in ["age", VAULT_OF_RULE].iter().chain(OTHER_KINDS) {
         if let Some(node) = fields.get(key)
             && !fields::is_empty(node)
         {

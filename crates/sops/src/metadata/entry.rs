@@ -1,7 +1,7 @@
 //! One master key in the metadata: who it is, and the data key wrapped for it.
 
 use bulla_doc::{Kind, Node, Tree};
-use bulla_keys::{KeyId, Source, WrappedKey};
+use bulla_keys::{KeyId, MasterKey, Source, WrappedKey};
 
 use super::field::{self, Fields};
 use super::{LastModified, MetadataError};
@@ -18,44 +18,22 @@ pub struct KeyEntry {
     wrapped: WrappedKey,
 }
 
-/// Why no entry can be written for a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EntryError {
-    /// Its entry has more fields than its name tells.
-    #[error("keys of type `{0}` cannot be added to a file yet")]
-    Source(Source),
-}
-
-/// The fields that name a key of this kind, beside `enc` and `created_at`.
-const fn names(source: Source) -> &'static [&'static str] {
-    match source {
-        Source::Age => &["recipient"],
-        Source::Pgp => &["fp"],
-        Source::Kms => &["arn", "role", "aws_profile"],
-        Source::GcpKms => &["resource_id"],
-        Source::HcKms => &["key_id"],
-        Source::AzureKv => &["vault_url", "name", "version"],
-        Source::HcVault => &["vault_address", "engine_path", "key_name"],
-    }
-}
-
 impl KeyEntry {
-    /// The entry for the key `id`, which wrapped the data key at `created`.
-    ///
-    /// # Errors
-    /// [`EntryError::Source`] for kinds whose entries have several fields.
-    pub fn new(id: &KeyId, wrapped: WrappedKey, created: LastModified) -> Result<Self, EntryError> {
-        let &[field] = names(id.source) else { return Err(EntryError::Source(id.source)) };
+    /// The entry for `key`, which wrapped the data key at `created`.
+    pub fn new(key: &dyn MasterKey, wrapped: WrappedKey, created: LastModified) -> Self {
+        let source = key.id().source;
+        let mut fields = key.fields();
+        fields.retain(|(_, text)| !text.is_empty());
         // Entries of age have no date.
-        let created_at = (id.source != Source::Age).then(|| created.to_string());
-        Ok(Self { source: id.source, fields: vec![(field, id.name.clone())], context: Vec::new(), created_at, wrapped })
+        let created_at = (source != Source::Age).then(|| created.to_string());
+        Self { source, fields, context: Vec::new(), created_at, wrapped }
     }
 
     /// Reads an entry of the list for `source`.
     pub(super) fn read(source: Source, entry: Node<'_>) -> Result<Self, MetadataError> {
         let fields = Fields::new(entry);
         let mut given = Vec::new();
-        for name in names(source) {
+        for name in source.fields() {
             if let Some(text) = fields.text(name)?.filter(|text| !text.is_empty()) {
                 given.push((*name, text));
             }
@@ -106,7 +84,7 @@ impl KeyEntry {
     pub fn id(&self) -> KeyId {
         let field = |name| self.field(name).unwrap_or_default();
         let name = match self.source {
-            Source::Age | Source::Pgp | Source::GcpKms | Source::HcKms => field(names(self.source)[0]).to_owned(),
+            Source::Age | Source::Pgp | Source::GcpKms | Source::HcKms => field(self.source.fields()[0]).to_owned(),
             Source::AzureKv => format!("{}/keys/{}/{}", field("vault_url"), field("name"), field("version")),
             Source::HcVault => {
                 format!("{}/v1/{}/keys/{}", field("vault_address"), field("engine_path"), field("key_name"))
@@ -135,6 +113,7 @@ impl KeyEntry {
 #[cfg(test)]
 mod tests {
     use bulla_doc::{Document, Format};
+    use bulla_keys::fake::{Behaviour, FakeKey};
 
     use super::*;
 
@@ -166,21 +145,50 @@ mod tests {
         }
     }
 
+    /// A key of Vault, as far as an entry is concerned.
+    #[derive(Debug)]
+    struct Transit;
+
+    #[async_trait::async_trait]
+    impl MasterKey for Transit {
+        fn id(&self) -> KeyId {
+            KeyId { source: Source::HcVault, name: "https://v/v1/e/keys/k".to_owned() }
+        }
+
+        fn fields(&self) -> Vec<(&'static str, String)> {
+            [("vault_address", "https://v"), ("engine_path", "e"), ("key_name", "k")]
+                .map(|(field, text)| (field, text.to_owned()))
+                .to_vec()
+        }
+
+        async fn wrap(&self, _: &bulla_crypto::SecretBytes) -> Result<WrappedKey, bulla_keys::WrapError> {
+            unreachable!("an entry is made of what was wrapped")
+        }
+
+        async fn unwrap(&self, _: &WrappedKey) -> Result<Option<bulla_crypto::SecretBytes>, bulla_keys::UnwrapError> {
+            unreachable!("an entry is made of what was wrapped")
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_again() {
         let created = LastModified::read("2026-01-02T03:04:05Z").unwrap();
-        for (source, written) in [
-            (Source::Age, "enc: |\n    line\nrecipient: name\n"),
-            (Source::Pgp, "created_at: \"2026-01-02T03:04:05Z\"\nenc: |\n    line\nfp: name\n"),
-        ] {
-            let id = KeyId { source, name: "name".to_owned() };
-            let entry = KeyEntry::new(&id, WrappedKey::new("line\n"), created).unwrap();
+        let fake = |source| FakeKey::new(source, "name", Behaviour::Works);
+        let keys: [(&dyn MasterKey, &str); 3] = [
+            (&fake(Source::Age), "enc: |\n    line\nrecipient: name\n"),
+            (&fake(Source::Pgp), "created_at: \"2026-01-02T03:04:05Z\"\nenc: |\n    line\nfp: name\n"),
+            (
+                &Transit,
+                "created_at: \"2026-01-02T03:04:05Z\"\nenc: |\n    line\nengine_path: e\nkey_name: k\nvault_address: https://v\n",
+            ),
+        ];
+        for (key, written) in keys {
+            let entry = KeyEntry::new(key, WrappedKey::new("line\n"), created);
             let text = bulla_doc::write(&[entry.to_tree()], Format::Yaml, None);
             assert_eq!(std::str::from_utf8(&text).unwrap(), written);
-            assert_eq!(read(source, written), entry);
+            let again = read(key.id().source, written);
+            assert_eq!(again.id(), key.id());
+            assert_eq!(bulla_doc::write(&[again.to_tree()], Format::Yaml, None), text);
         }
-        let id = KeyId { source: Source::Kms, name: "arn".to_owned() };
-        let error = KeyEntry::new(&id, WrappedKey::new("x"), created).unwrap_err();
-        assert_eq!(error, EntryError::Source(Source::Kms));
     }
 }

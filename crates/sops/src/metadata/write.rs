@@ -71,7 +71,8 @@ pub(crate) fn update<'d>(edits: &mut Edits<'d>, document: &'d Document, mac: &'d
 #[cfg(test)]
 mod tests {
     use bulla_doc::Format;
-    use bulla_keys::{KeyId, WrappedKey};
+    use bulla_keys::WrappedKey;
+    use bulla_keys::fake::{Behaviour, FakeKey};
 
     use super::*;
 
@@ -79,9 +80,9 @@ mod tests {
     fn a_new_entry_is_laid_out_as_sops_lays_it_out() {
         let last_modified = LastModified::read("2026-01-02T03:04:05Z").unwrap();
         let key = |name: &str| {
-            let id = KeyId { source: Source::Age, name: name.to_owned() };
             let wrapped = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n";
-            KeyEntry::new(&id, WrappedKey::new(wrapped), last_modified).unwrap()
+            let key = FakeKey::new(Source::Age, name, Behaviour::Works);
+            KeyEntry::new(&key, WrappedKey::new(wrapped), last_modified)
         };
         let keys = [key("age1a"), key("age1b")];
         let selector = Selector::default();

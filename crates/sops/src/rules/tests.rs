@@ -109,9 +109,8 @@ fn other_kinds_of_keys_are_an_error_of_the_file_that_needs_them_only() {
         ("gcp_kms: [x]", "gcp_kms", 5),
         ("hckms: [x]", "hckms", 5),
         ("azure_keyvault: x", "azure_keyvault", 5),
-        ("hc_vault_transit_uri: x", "hc_vault_transit_uri", 5),
         ("key_groups: [{age: [ALICE]}, {age: [BOB]}]", "key_groups", 5),
-        ("key_groups: [{age: [ALICE], hc_vault: [x]}]", "hc_vault", 5),
+        ("key_groups: [{age: [ALICE], azure_keyvault: [{vaultUrl: x}]}]", "azure_keyvault", 5),
     ] {
         let text =
             format!("creation_rules:\n    - path_regex: ^a$\n      age: ALICE\n    - path_regex: ^b$\n      {field}\n");
@@ -165,6 +164,29 @@ fn what_is_wrong_is_named_with_its_line() {
 fn a_recipient_that_is_none_is_an_error_of_the_file_that_needs_it() {
     let error = rule("creation_rules: [{age: age1x}]", "/repository/a");
     assert_eq!(error, "line 1, column 18: the rule for `a` names a recipient that is none");
+}
+
+#[test]
+fn keys_of_vault_stand_in_rules_and_in_groups() {
+    const ONE: &str = "https://vault:8200/v1/transit/keys/one";
+    const TWO: &str = "https://vault:8200/v1/a/b/keys/two";
+    let names = |text: &str| -> Vec<String> {
+        let rules = read(&text.replace("ONE", ONE).replace("TWO", TWO)).unwrap();
+        let rule = rules.rule_for(Path::new("/repository/a")).unwrap();
+        rule.keys.iter().map(|key| format!("{} {}", key.source, key.name)).collect()
+    };
+    let (alice, one, two) = (format!("age {ALICE}"), format!("hc_vault {ONE}"), format!("hc_vault {TWO}"));
+    for text in [
+        "creation_rules: [{age: ALICE, hc_vault_transit_uri: 'ONE,TWO,'}]",
+        "creation_rules: [{hc_vault_transit_uri: [ONE, TWO, ONE], age: [ALICE]}]",
+        "creation_rules: [{key_groups: [{age: [ALICE], hc_vault: [ONE, TWO]}]}]",
+    ] {
+        assert_eq!(names(text), [alice.as_str(), &one, &two], "{text}");
+    }
+    let error = rule("creation_rules: [{hc_vault_transit_uri: 'https://vault/keys/x'}]", "/repository/a");
+    assert_eq!(error, "line 1, column 18: the rule for `a` names a key that is none");
+    let error = read("creation_rules: [{hc_vault_transit_uri: x, key_groups: [{age: [BOB]}]}]").unwrap_err();
+    assert!(error.to_string().contains("`hc_vault_transit_uri` does not count beside `key_groups`"), "{error}");
 }
 
 #[test]
