@@ -1,22 +1,23 @@
-//! The private keys of age that a command may use: `--identity`, then the places where SOPS looks.
+//! What a command opens files with: the private keys of age from `--identity` and from where SOPS looks, and the services that hold keys.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bulla_crypto::SecretBytes;
 use bulla_keys::age::{
     AgeIdentities, IdentityKind, IdentitySource, Place, Reading, SourceContent, configuration_directory,
     identity_places,
 };
-
+use bulla_sops::KeySources;
 use bulla_wipe::Wiping;
 
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::files::{read_all, read_bytes, read_file};
+use crate::services;
 use crate::terminal::Terminal;
 use crate::words;
 
@@ -35,6 +36,14 @@ pub(crate) struct IdentityArgs {
 }
 
 impl IdentityArgs {
+    /// Everything that may open a file: these identities, and the services of the environment.
+    ///
+    /// # Errors
+    /// As [`IdentityArgs::gather`].
+    pub(crate) fn sources<'a>(&self, cx: &'a Context) -> Result<KeySources<'a>, CommandError> {
+        Ok(KeySources { age: self.gather(cx)?, vault: LazyLock::new(Box::new(|| services::vault(cx))) })
+    }
+
     /// Reads them. What cannot be read is told if nothing else fits, except for a file that `--identity` names.
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //! context      what the outside gives: environment, clock, randomness, standard streams
 //! files        read whole, written whole or not at all, walked
 //! batch        one command over many files, in parallel, reported in order
-//! identities   the private keys of age, from where SOPS looks for them
+//! identities   what files are opened with: the private keys of age, from where SOPS looks for them, and the services
+//! services     Vault, as the environment has it
 //! sealing_keys the private keys of Sealed Secrets, from files
 //! recipients   who may read a new file: `--age`, or the first rule that matches in `.sops.yaml`
 //! value        the value that `set` and `seal --raw` take
@@ -34,6 +35,7 @@ mod key_path;
 mod manifest;
 mod recipients;
 mod sealing_keys;
+mod services;
 mod terminal;
 mod value;
 mod wait;

@@ -5,23 +5,26 @@
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use bulla_keys::MasterKey;
 use bulla_keys::age::{AgeIdentities, AgeKey, check_recipient};
+use bulla_keys::service::NamedBy;
+use bulla_keys::vault::{Vault, VaultKey, VaultKeyName, VaultNameError};
+use bulla_keys::{KeyId, MasterKey, Source};
 use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
-use bulla_sops::{Metadata, NothingSelected, Recipe, Selector, SelectorKind};
+use bulla_sops::{Later, Metadata, NothingSelected, Recipe, Selector, SelectorKind};
 
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
 use crate::files::read_file;
+use crate::services;
 use crate::terminal::Terminal;
 
 /// For whom, and what.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecipeArgs {
-    /// Recipients of age who can open it, separated by commas; they replace those of the rule
+    /// Recipients of age who can open it, separated by commas; keys named here replace those of the rule
     #[arg(
         short,
         long,
@@ -31,6 +34,10 @@ pub(crate) struct RecipeArgs {
         hide_env_values = true
     )]
     age: Vec<String>,
+
+    /// Transit keys of Vault that can open it, separated by commas: https://HOST:8200/v1/ENGINE/keys/NAME
+    #[arg(long, value_name = "URI", value_delimiter = ',', env = "SOPS_VAULT_URIS", hide_env_values = true)]
+    hc_vault_transit: Vec<String>,
 
     /// Take the rule from this file and not from the .sops.yaml above the file
     #[arg(long, value_name = "FILE", env = "SOPS_CONFIG", hide_env_values = true)]
@@ -83,12 +90,15 @@ pub(crate) struct Recipients<'a> {
     selector: Option<Selector>,
     /// Who is asked if a plugin of age asks.
     identities: Arc<AgeIdentities>,
+    vault: Later<'a, Vault>,
+    /// Whom the command line names.
+    named: Vec<KeyId>,
     rules: Mutex<HashMap<PathBuf, Arc<Rules>>>,
 }
 
 /// How one file is encrypted.
 pub(crate) struct FileRecipe {
-    keys: Vec<AgeKey>,
+    keys: Vec<Box<dyn MasterKey>>,
     /// If somebody named one.
     selector: Option<Selector>,
     mac_only_encrypted: bool,
@@ -108,7 +118,7 @@ impl FileRecipe {
 
     /// Calls `use_it` with the recipe in the form in which `bulla_sops` takes it.
     pub(crate) fn with<T>(&self, cx: &Context, use_it: impl FnOnce(&Recipe<'_>) -> T) -> T {
-        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(|key| key as &dyn MasterKey).collect();
+        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(|key| &**key).collect();
         let selector = self.selector.clone().unwrap_or_default();
         use_it(&Recipe {
             keys: &keys,
@@ -142,18 +152,25 @@ impl From<CommandError> for NoRecipe {
 }
 
 impl RecipeArgs {
-    /// The recipients named. A comma at the end adds none, and neither does a variable that is empty.
-    fn age(&self) -> impl Iterator<Item = &str> {
-        self.age.iter().map(|recipient| recipient.trim()).filter(|recipient| !recipient.is_empty())
+    /// The keys named. A comma at the end adds none, and neither does a variable that is empty.
+    fn named(&self) -> Vec<KeyId> {
+        let both = [(Source::Age, &self.age), (Source::HcVault, &self.hc_vault_transit)].into_iter();
+        let names = both.flat_map(|(source, names)| names.iter().map(move |name| (source, name.trim())));
+        let names = names.filter(|(_, name)| !name.is_empty());
+        names.map(|(source, name)| KeyId { source, name: name.to_owned() }).collect()
     }
 
     /// Checks what the command line says.
     ///
     /// # Errors
     /// [`Exit::Usage`] for a recipient that is none, or an expression that does not compile.
-    pub(crate) fn check(&self) -> Result<Recipients<'_>, CommandError> {
-        for recipient in self.age() {
-            check_recipient(recipient)?;
+    pub(crate) fn check<'a>(&'a self, cx: &'a Context) -> Result<Recipients<'a>, CommandError> {
+        let named = self.named();
+        for key in &named {
+            match key.source {
+                Source::HcVault => VaultKeyName::from_uri(&key.name).map(drop)?,
+                _ => check_recipient(&key.name)?,
+            }
         }
         let given = &self.selector;
         let given = [
@@ -169,6 +186,8 @@ impl RecipeArgs {
             args: self,
             selector: Selector::choose(given)?,
             identities: Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal))),
+            vault: LazyLock::new(Box::new(|| services::vault(cx))),
+            named,
             rules: Mutex::default(),
         })
     }
@@ -185,7 +204,7 @@ impl Recipients<'_> {
             return Ok(self.without_rule()?);
         };
         let rule = match rules.rule_for(&file) {
-            Err(RuleError::NoRules | RuleError::NoMatch { .. }) if self.args.age().next().is_some() => {
+            Err(RuleError::NoRules | RuleError::NoMatch { .. }) if !self.named.is_empty() => {
                 return Ok(self.without_rule()?);
             }
             Err(error @ RuleError::NoMatch { .. }) => {
@@ -193,39 +212,51 @@ impl Recipients<'_> {
             }
             rule => rule.in_file(&path)?,
         };
-        let mut recipients: Vec<&str> = self.args.age().collect();
-        if recipients.is_empty() {
-            recipients.extend(rule.keys.iter().map(|key| key.name.as_str()));
-        }
-        if recipients.is_empty() {
+        let keys = if self.named.is_empty() { &rule.keys } else { &self.named };
+        if keys.is_empty() {
             let empty =
                 CommandError::new(Exit::NoRecipient, format!("{}: the rule for this file names no key", rule.position));
             return Err(empty.at(path.display()).into());
         }
         let selector = self.selector.clone().or_else(|| rule.selector.clone());
-        Ok(self.recipe(&recipients, selector, rule.mac_only_encrypted))
+        Ok(self.recipe(keys, selector, rule.mac_only_encrypted).map_err(CommandError::from)?)
     }
 
     fn without_rule(&self) -> Result<FileRecipe, CommandError> {
-        if self.args.age().next().is_none() {
+        if self.named.is_empty() {
             return Err(CommandError::new(
                 Exit::NoRecipient,
-                format!("nobody to encrypt for: no `--age`, and no `{FILE_NAME}` above the file"),
+                format!("nobody to encrypt for: no `--age`, no other key, and no `{FILE_NAME}` above the file"),
             )
             .hint(format!("name recipients with `--age`, or once and for all in a rule in `{FILE_NAME}`")));
         }
-        let recipients: Vec<&str> = self.args.age().collect();
-        Ok(self.recipe(&recipients, self.selector.clone(), false))
+        Ok(self.recipe(&self.named, self.selector.clone(), false)?)
     }
 
-    fn recipe(&self, recipients: &[&str], selector: Option<Selector>, mac_only_encrypted: bool) -> FileRecipe {
+    fn recipe(
+        &self,
+        keys: &[KeyId],
+        selector: Option<Selector>,
+        mac_only_encrypted: bool,
+    ) -> Result<FileRecipe, VaultNameError> {
         let given = &self.args.selector;
-        FileRecipe {
-            keys: recipients.iter().map(|recipient| AgeKey::new(recipient, Arc::clone(&self.identities))).collect(),
+        Ok(FileRecipe {
+            keys: keys.iter().map(|key| self.master_key(key)).collect::<Result<_, _>>()?,
             selector,
             mac_only_encrypted: mac_only_encrypted || given.mac_only_encrypted,
             nothing_selected: if given.allow_unencrypted { NothingSelected::Allow } else { NothingSelected::Refuse },
-        }
+        })
+    }
+
+    /// The key that the command line or a rule names. Both give kinds that can be used only.
+    fn master_key(&self, key: &KeyId) -> Result<Box<dyn MasterKey>, VaultNameError> {
+        Ok(match key.source {
+            Source::HcVault => {
+                let name = VaultKeyName::from_uri(&key.name)?;
+                Box::new(VaultKey::new(name, NamedBy::Configuration, Arc::clone(&self.vault)))
+            }
+            _ => Box::new(AgeKey::new(&key.name, Arc::clone(&self.identities))),
+        })
     }
 
     /// The rules that count for `file`, which is absolute, and where they stand.

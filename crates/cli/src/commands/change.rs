@@ -28,10 +28,10 @@ pub(crate) fn change(cx: &Context, path: &Path, args: &ChangeArgs, changes: Vec<
     let set: Vec<KeyPath> = changes.iter().filter_map(set_at).collect();
     let source = read_file(path)?;
     let format = format_of(&source, args.input_type, None)?;
-    let identities = args.opening.identity.gather(cx)?;
+    let ring = args.opening.identity.sources(cx)?;
     let mut notes = Notes::default();
     let file = EncryptedFile::read(&source.bytes, format).in_file(path)?;
-    let opened = args.opening.open(&file, &identities, &source.origin, &mut notes).in_file(path)?;
+    let opened = args.opening.open(&file, &ring, &source.origin, &mut notes).in_file(path)?;
     notes.tell(cx);
     let edited = opened.change(changes, cx.now(), &mut cx.rng()?).in_file(path)?;
     let Some(summary) = &edited.summary else {

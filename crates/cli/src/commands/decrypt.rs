@@ -1,11 +1,9 @@
 //! `bulla decrypt`
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bulla_doc::Document;
-use bulla_keys::age::AgeIdentities;
-use bulla_sops::{EncryptedFile, KeyPath, MetadataError, Opened, ReadError, danger};
+use bulla_sops::{EncryptedFile, KeyPath, KeyRing, MetadataError, Opened, ReadError, danger};
 use bulla_wipe::Wiping;
 
 use crate::app::Failure;
@@ -135,11 +133,11 @@ impl OpeningArgs {
     pub(crate) fn open<'f>(
         &self,
         file: &'f EncryptedFile,
-        identities: &Arc<AgeIdentities>,
+        ring: &dyn KeyRing,
         origin: &Origin,
         notes: &mut Notes,
     ) -> Result<Opened<'f>, CommandError> {
-        let key = block_on(file.data_key(identities))?;
+        let key = block_on(file.data_key(ring))?;
         let opened = if self.ignore_mac {
             let (opened, outcome) = danger::open_ignoring_mac(file, &key)?;
             if let Err(error) = outcome {
@@ -161,10 +159,9 @@ pub(crate) fn decrypt(cx: &Context, args: &DecryptArgs) -> Result<(), Failure> {
     let extract = args.extract.as_deref().map(str::parse::<KeyPath>).transpose().map_err(CommandError::from)?;
     let files = select(&args.files, args.walk, cx)?;
     args.to.check(&files)?;
-    let identities = args.opening.identity.gather(cx)?;
+    let ring = args.opening.identity.sources(cx)?;
     batch::run(cx, &files, "decrypted", |selected, notes| {
-        decrypt_one(cx, args, selected, extract.as_ref(), &identities, notes)
-            .map_err(|error| error.at(&selected.origin))
+        decrypt_one(cx, args, selected, extract.as_ref(), &ring, notes).map_err(|error| error.at(&selected.origin))
     })
 }
 
@@ -173,7 +170,7 @@ fn decrypt_one(
     args: &DecryptArgs,
     selected: &Selected,
     path: Option<&KeyPath>,
-    identities: &Arc<AgeIdentities>,
+    ring: &dyn KeyRing,
     notes: &mut Notes,
 ) -> Result<Outcome, CommandError> {
     let source = read_selected(selected)?;
@@ -186,7 +183,7 @@ fn decrypt_one(
         Err(ReadError::Metadata(MetadataError::NotEncrypted)) if selected.found => return Ok(Outcome::Skipped),
         file => file?,
     };
-    let opened = args.opening.open(&file, identities, &origin, notes)?;
+    let opened = args.opening.open(&file, ring, &origin, notes)?;
     let plain: Wiping<Vec<u8>> = match path {
         Some(path) => extract(&Document::parse_owned(opened.to_plain(), format)?, path)?,
         None => opened.to_plain(),

@@ -55,10 +55,10 @@ pub(crate) fn edit(cx: &Context, args: &EditArgs) -> Result<(), CommandError> {
 fn edit_existing(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), CommandError> {
     let source = read_file(&args.file)?;
     let format = format_of(&source, args.input_type, None)?;
-    let identities = args.opening.identity.gather(cx)?;
+    let ring = args.opening.identity.sources(cx)?;
     let mut notes = Notes::default();
     let file = EncryptedFile::read(&source.bytes, format).in_file(&args.file)?;
-    let opened = args.opening.open(&file, &identities, &source.origin, &mut notes).in_file(&args.file)?;
+    let opened = args.opening.open(&file, &ring, &source.origin, &mut notes).in_file(&args.file)?;
     notes.tell(cx);
 
     let workplace = Workplace::new(cx, &args.file)?;
@@ -88,7 +88,7 @@ fn update(
 fn edit_new(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), CommandError> {
     let empty = Source { origin: crate::files::Origin::File(args.file.clone()), bytes: Wiping::default() };
     let format = format_of(&empty, args.input_type, None)?;
-    let recipients = args.recipe.check()?;
+    let recipients = args.recipe.check(cx)?;
     let recipe = recipients.for_file(Some(&args.file)).map_err(CommandError::from)?;
     let example = match format {
         Format::Yaml => "example_key: example value\n",

@@ -43,7 +43,7 @@ pub(crate) struct EncryptArgs {
 }
 
 pub(crate) fn encrypt(cx: &Context, args: &EncryptArgs) -> Result<(), Failure> {
-    let recipients = args.recipe.check()?;
+    let recipients = args.recipe.check(cx)?;
     let files = select(&args.files, args.walk, cx)?;
     args.to.check(&files)?;
     batch::run(cx, &files, "encrypted", |selected, notes| {

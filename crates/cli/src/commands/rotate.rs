@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bulla_doc::Format;
-use bulla_keys::age::AgeIdentities;
 use bulla_keys::{KeyId, MasterKey};
-use bulla_sops::{Difference, EncryptedFile, KeyRing as _, MetadataError, NothingSelected, ReadError, Recipe};
+use bulla_sops::{Difference, EncryptedFile, KeyRing, MetadataError, NothingSelected, ReadError, Recipe};
 use serde_json::json;
 
 use crate::app::Failure;
@@ -87,14 +86,14 @@ struct Entry {
 }
 
 pub(crate) fn rotate(cx: &Context, args: &RotateArgs) -> Result<(), Failure> {
-    let recipients = args.recipe.check()?;
+    let recipients = args.recipe.check(cx)?;
     let files = select(&args.files, args.walk, cx)?;
-    let identities = args.opening.identity.gather(cx)?;
+    let ring = args.opening.identity.sources(cx)?;
     let entries: Mutex<HashMap<String, Entry>> = Mutex::default();
     let dry = args.plan || args.check;
     let outcome = batch::run(cx, &files, if dry { "to rotate" } else { "rotated" }, |selected, notes| {
-        let entry = rotate_one(cx, args, selected, &recipients, &identities, notes)
-            .map_err(|error| error.at(&selected.origin))?;
+        let entry =
+            rotate_one(cx, args, selected, &recipients, &ring, notes).map_err(|error| error.at(&selected.origin))?;
         let Some(entry) = entry else { return Ok(Outcome::Skipped) };
         let outcome = if entry.rotates { Outcome::Done } else { Outcome::Skipped };
         // A panic elsewhere leaves at worst an entry out.
@@ -125,7 +124,7 @@ fn rotate_one(
     args: &RotateArgs,
     selected: &Selected,
     recipients: &Recipients<'_>,
-    identities: &Arc<AgeIdentities>,
+    ring: &dyn KeyRing,
     notes: &mut Notes,
 ) -> Result<Option<Entry>, CommandError> {
     let source = read_selected(selected)?;
@@ -149,10 +148,10 @@ fn rotate_one(
     };
     match recipe {
         Some(recipe) => {
-            recipe.with(cx, |recipe| rotate_for(cx, args, selected, &file, format, recipe, identities, notes)).map(Some)
+            recipe.with(cx, |recipe| rotate_for(cx, args, selected, &file, format, recipe, ring, notes)).map(Some)
         }
-        None => with_own_readers(cx, &file, identities, |recipe| {
-            rotate_for(cx, args, selected, &file, format, recipe, identities, notes).map(Some)
+        None => with_own_readers(cx, &file, ring, |recipe| {
+            rotate_for(cx, args, selected, &file, format, recipe, ring, notes).map(Some)
         }),
     }
 }
@@ -161,13 +160,13 @@ fn rotate_one(
 fn with_own_readers<T>(
     cx: &Context,
     file: &EncryptedFile,
-    identities: &Arc<AgeIdentities>,
+    ring: &dyn KeyRing,
     use_it: impl FnOnce(&Recipe<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let metadata = file.metadata();
     let mut keys: Vec<Box<dyn MasterKey>> = Vec::new();
     for entry in metadata.keys() {
-        keys.push(identities.master_key(entry).ok_or_else(|| {
+        keys.push(ring.master_key(entry).ok_or_else(|| {
             CommandError::new(Exit::NoRecipient, format!("its reader {} cannot be encrypted for here", entry.id()))
                 .hint("name the readers with `--age`, or in a rule")
         })?);
@@ -190,7 +189,7 @@ fn rotate_for(
     file: &EncryptedFile,
     format: Format,
     recipe: &Recipe<'_>,
-    identities: &Arc<AgeIdentities>,
+    ring: &dyn KeyRing,
     notes: &mut Notes,
 ) -> Result<Entry, CommandError> {
     let difference = Difference::between(file.metadata(), recipe);
@@ -201,7 +200,7 @@ fn rotate_for(
     if !rotates || args.plan || args.check {
         return Ok(entry);
     }
-    let opened = args.opening.open(file, identities, &selected.origin, notes)?;
+    let opened = args.opening.open(file, ring, &selected.origin, notes)?;
     let rotated = block_on(opened.rotate(recipe, &mut cx.rng()?))?;
     for place in &rotated.summary.plain_copies {
         notes.warn(format!("{}: the alias at {place} is a copy in plain text now", selected.origin));

@@ -10,6 +10,7 @@ use bulla_sops::{
 };
 
 use crate::error::CommandError;
+use crate::error::keys::of_service;
 use crate::exit::Exit;
 
 impl From<ParseError> for CommandError {
@@ -96,7 +97,11 @@ impl From<EncryptError> for CommandError {
                 Exit::AlreadyEncrypted,
                 Some("`bulla edit` and `bulla set` change an encrypted file; otherwise give that entry another name"),
             ),
-            EncryptError::NoKeys => (Exit::NoRecipient, Some("name a recipient with `--age`")),
+            EncryptError::NoKeys => (Exit::NoRecipient, Some("name a recipient with `--age` or `--hc-vault-transit`")),
+            EncryptError::Wrap { source: WrapError::Service(ref source), .. } => {
+                let hint = of_service(source);
+                return hint.into_iter().fold(Self::new(Exit::Failed, error), Self::hint);
+            }
             EncryptError::DuplicateKey(_) => (Exit::Usage, None),
             EncryptError::Wrap { source: WrapError::Recipient(error), .. } => return error.into(),
             EncryptError::NothingSelected { .. } => {

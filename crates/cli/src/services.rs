@@ -1,0 +1,117 @@
+//! The services that hold keys: how a command reaches them, and with which credentials. All of it comes from the environment.
+//!
+//! ```text
+//! VAULT_ADDR  SOPS_HC_VAULT_ALLOWLIST                   where a token may go
+//! VAULT_TOKEN                                           a token
+//! VAULT_ROLE_ID  VAULT_SECRET_ID                        an AppRole
+//! BULLA_VAULT_KUBERNETES_ROLE                           a role for this pod's service account
+//! ~/.vault-token                                        what `vault login` left
+//! BULLA_VAULT_AUTH_PATH                                 where the method of the role is mounted, if not where it usually is
+//! VAULT_NAMESPACE  VAULT_CACERT
+//! ```
+//! The first of the four that is set counts. Nothing of this is read before a key of Vault is met.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bulla_crypto::SecretBytes;
+use bulla_keys::Tried;
+use bulla_keys::service::Surroundings;
+use bulla_keys::vault::{AllowedAddresses, Login, Settings, Vault};
+use bulla_wipe::Wiping;
+use rand::Rng as _;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::context::Context;
+use crate::files::read_bytes;
+
+/// Where a pod finds the token of its service account.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// The Vault servers of this command.
+pub(crate) fn vault(cx: &Context) -> Arc<Vault> {
+    let random: Box<dyn Fn() -> u32 + Send + Sync> = match cx.rng().map(Mutex::new) {
+        // A panic elsewhere leaves the generator as good as it was.
+        Ok(rng) => Box::new(move || rng.lock().unwrap_or_else(PoisonError::into_inner).next_u32()),
+        // It only spreads retries.
+        Err(_) => Box::new(|| 0),
+    };
+    Arc::new(Vault::new(settings(cx), Surroundings::new(runtime, random)))
+}
+
+/// The runtime that carries all calls of the process. It is started with the first one.
+fn runtime() -> io::Result<Handle> {
+    static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runtime) = &*runtime {
+        return Ok(runtime.handle().clone());
+    }
+    // One thread: who waits for an answer waits elsewhere.
+    let started = Builder::new_multi_thread().worker_threads(1).thread_name("services").enable_all().build()?;
+    Ok(runtime.insert(started).handle().clone())
+}
+
+fn settings(cx: &Context) -> Result<Settings, String> {
+    let usual = text(cx, "VAULT_ADDR")?;
+    let list = text(cx, "SOPS_HC_VAULT_ALLOWLIST")?;
+    let authorities = match cx.variable("VAULT_CACERT") {
+        None => None,
+        Some(path) => {
+            let path = Path::new(&path);
+            let read = std::fs::read(path);
+            Some(read.map_err(|error| format!("`VAULT_CACERT` ({}): {error}", path.display()))?)
+        }
+    };
+    Ok(Settings {
+        login: login(cx)?,
+        namespace: text(cx, "VAULT_NAMESPACE")?,
+        authorities,
+        allowed: AllowedAddresses::read(usual.as_deref(), list.as_deref())?,
+    })
+}
+
+fn login(cx: &Context) -> Result<Login, String> {
+    let mut tried = Vec::new();
+    let mut not_set = |place: &str| tried.push(Tried { place: place.to_owned(), outcome: "not set".to_owned() });
+    if let Some(token) = text(cx, "VAULT_TOKEN")? {
+        return Ok(Login::Token { token: trimmed(&Wiping::new(token.into_bytes())), place: "VAULT_TOKEN".to_owned() });
+    }
+    not_set("VAULT_TOKEN");
+    let mount = |usual: &str| Ok::<_, String>(text(cx, "BULLA_VAULT_AUTH_PATH")?.unwrap_or_else(|| usual.to_owned()));
+    match (text(cx, "VAULT_ROLE_ID")?, text(cx, "VAULT_SECRET_ID")?) {
+        (Some(role_id), secret_id) => {
+            // A role may be bound otherwise and need no secret.
+            let secret_id = SecretBytes::new(secret_id.unwrap_or_default().into_bytes());
+            return Ok(Login::AppRole { mount: mount("approle")?, role_id, secret_id });
+        }
+        (None, Some(_)) => return Err("`VAULT_SECRET_ID` is set, and `VAULT_ROLE_ID` is not".to_owned()),
+        (None, None) => not_set("VAULT_ROLE_ID"),
+    }
+    if let Some(role) = text(cx, "BULLA_VAULT_KUBERNETES_ROLE")? {
+        let token = read_bytes(Path::new(SERVICE_ACCOUNT));
+        let token = token.map_err(|error| format!("the service account of `BULLA_VAULT_KUBERNETES_ROLE`: {error}"))?;
+        return Ok(Login::Kubernetes { mount: mount("kubernetes")?, role, service_account: trimmed(&token) });
+    }
+    not_set("BULLA_VAULT_KUBERNETES_ROLE");
+    let Some(home) = cx.home() else { return Ok(Login::None(tried)) };
+    let path = home.join(".vault-token");
+    let outcome = match read_bytes(&path) {
+        Ok(token) if token.iter().all(u8::is_ascii_whitespace) => "empty".to_owned(),
+        Ok(token) => return Ok(Login::Token { token: trimmed(&token), place: path.display().to_string() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "not there".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tried.push(Tried { place: path.display().to_string(), outcome });
+    Ok(Login::None(tried))
+}
+
+/// A variable, which is text or an error.
+fn text(cx: &Context, name: &str) -> Result<Option<String>, String> {
+    let value = cx.variable(name).map(std::ffi::OsString::into_string).transpose();
+    value.map_err(|_| format!("`{name}` is not UTF-8 text"))
+}
+
+fn trimmed(secret: &Wiping<Vec<u8>>) -> SecretBytes {
+    SecretBytes::new(secret.trim_ascii().to_vec())
+}
