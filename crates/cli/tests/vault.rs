@@ -1,9 +1,10 @@
 //! Files for keys of Vault, with a real server and the real SOPS on the other side.
 
+use bulla_testkit::control_plane::ControlPlane;
 use bulla_testkit::vault::{ROOT_TOKEN, Vault};
 use bulla_testkit::{free_port, needs_peers, peers};
 
-use crate::fixture::{Keys, Place};
+use crate::fixture::{Keys, Place, bulla};
 
 const PLAIN: &str = "# comment\nuser: shop\npassword: hunter2\n";
 
@@ -201,4 +202,47 @@ fn a_token_comes_from_the_environment_a_role_or_what_a_login_left() {
         .does(&format!("{trusting} bulla encrypt --hc-vault-transit {encrypted}/v1/logins/keys/k --in-place tls.yaml"));
     assert_eq!(place.does(&format!("{trusting} bulla decrypt tls.yaml")), PLAIN);
     assert_eq!(place.does(&format!("{trusting} sops decrypt tls.yaml")), PLAIN);
+}
+
+#[test]
+fn a_pod_opens_files_as_its_service_account() {
+    needs_peers!();
+    let (place, uri, vault) = place("of-pods");
+    let control_plane = ControlPlane::shared();
+    let namespace = control_plane.namespace("pods");
+    let name = namespace.name();
+    namespace.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: pod}}");
+    control_plane.apply(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: {name}}}, \
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'system:auth-delegator'}}, \
+         subjects: [{{kind: ServiceAccount, name: pod, namespace: {name}}}]}}"
+    ));
+    let reviewer = control_plane.kubectl(["create", "token", "pod", "--namespace", name]).run().unwrap().success();
+    vault.write("sys/auth/pods", r#"{"type": "kubernetes"}"#);
+    let authority = std::fs::read_to_string(control_plane.ca_certificate()).unwrap();
+    vault.write(
+        "auth/pods/config",
+        &format!(
+            r#"{{"kubernetes_host": "{}", "kubernetes_ca_cert": "{}", "token_reviewer_jwt": "{}", "disable_local_ca_jwt": true}}"#,
+            control_plane.server(),
+            authority.replace('\n', "\\n"),
+            reviewer.stdout_text().trim(),
+        ),
+    );
+    vault.write("sys/policies/acl/of-pods", r#"{"policy": "path \"of-pods/+/k\" { capabilities = [\"update\"] }"}"#);
+    vault.write(
+        "auth/pods/role/shop",
+        &format!(
+            r#"{{"bound_service_account_names": ["pod"], "bound_service_account_namespaces": ["{name}"], "token_policies": ["of-pods"]}}"#
+        ),
+    );
+    place.does(&format!("{} bulla encrypt --hc-vault-transit {uri} --in-place app.yaml", logged_in(vault)));
+
+    let file = place.file("app.yaml").display().to_string();
+    // Where the system does not allow it, the tests of the kit say so.
+    let Ok(program) = control_plane.as_pod(name, "pod", bulla(), ["decrypt", &file]) else { return };
+    let program = program.env_remove("VAULT_TOKEN").env_remove("VAULT_ROLE_ID").env("VAULT_ADDR", vault.address());
+    let program = program.env("BULLA_VAULT_KUBERNETES_ROLE", "shop").env("BULLA_VAULT_AUTH_PATH", "pods");
+    assert_eq!(program.run().unwrap().success().stdout_text(), PLAIN);
+    let _deleted = control_plane.kubectl(["delete", "clusterrolebinding", name]).run().unwrap().success();
 }
