@@ -15,8 +15,8 @@
 //! that the keys of one command have in common.
 //!
 //! No file, environment variable or terminal is met here: callers hand in what they read ([`age::IdentitySource`]) and what may be
-//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. The one exception: plugins of age are programs found in
-//! `PATH`. Invariant: no error here carries a secret.
+//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. Two exceptions: plugins of age are programs found in
+//! `PATH`, and the system's certificates are where OpenSSL looks for them. Invariant: no error here carries a secret.
 
 pub mod age;
 #[cfg(any(test, feature = "fake"))]

@@ -45,7 +45,8 @@ pub struct Settings {
     pub login: Login,
     /// The namespace of all requests (`VAULT_NAMESPACE`).
     pub namespace: Option<String>,
-    /// The only authorities that are trusted, in PEM (`VAULT_CACERT`); `None` for those of the system.
+    /// The only authorities that are trusted, in PEM (`VAULT_CACERT`); `None` for those of the system, which are looked for where
+    /// OpenSSL does, `SSL_CERT_FILE` included.
     pub authorities: Option<Vec<u8>>,
     /// Where a token may go.
     pub allowed: AllowedAddresses,
