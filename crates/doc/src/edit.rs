@@ -285,7 +285,8 @@ impl<'d> Edits<'d> {
     /// The bytes with every change in them. Where one change lies inside another, the outer one counts.
     pub fn apply(mut self) -> Wiping<Vec<u8>> {
         let source = self.document.text();
-        self.changes.sort_by_key(|change| (change.start, std::cmp::Reverse(change.end)));
+        // What is inserted comes before what is replaced behind it; it is not inside of that.
+        self.changes.sort_by_key(|change| (change.start, change.end > change.start, std::cmp::Reverse(change.end)));
         let mut done = 0;
         self.changes.retain(|change| {
             let is_outer = change.start >= done;

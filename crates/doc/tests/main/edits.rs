@@ -56,6 +56,7 @@ fn odd_spellings_come_back_byte_for_byte() {
         "m:\n  a:\n   |\n    x\u{85}    y\n  b: 1\n",
         "a: !t\n>-\n x\r y\n",
         "a:  >+\r\r\r",
+        "a:\n\n>+#  >\n x\r y",
         "a: |+\n\n\n\nb: 1\n",
         "\n!$6  666:\n>+\n #\r\n [6''+\r &[666 6",
         "{a: b, c: [d, 1, \"e\"], f: }\n",
