@@ -310,11 +310,14 @@ fn tls(settings: &Settings, address: &Address) -> Result<ClientConfig, String> {
         }
         return Ok(builder.with_root_certificates(roots).with_no_client_auth());
     }
-    if !address.is_encrypted() {
-        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+    match builder.clone().with_native_roots() {
+        Ok(builder) => Ok(builder.with_no_client_auth()),
+        // They are needed only if it redirects to an address with TLS.
+        Err(_) if !address.is_encrypted() => {
+            Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+        }
+        Err(error) => Err(format!("the system's certificates: {error}")),
     }
-    let builder = builder.with_native_roots().map_err(|error| format!("the system's certificates: {error}"))?;
-    Ok(builder.with_no_client_auth())
 }
 
 /// An error with its causes. None of them quotes a request or an answer.

@@ -335,6 +335,30 @@ fn calls_at_once_are_bounded() {
 }
 
 #[test]
+fn all_calls_of_a_command_share_one_login() {
+    let answer = r#"{"auth": {"client_token": "t"}, "data": {"ciphertext": "vault:v1:x"}}"#;
+    let fake = server::Server::start(move |_| (200, String::new(), answer.to_owned()));
+    let address = fake.address();
+    let login = Login::AppRole { mount: "ci".to_owned(), role_id: "r".to_owned(), secret_id: secret("hunter2") };
+    let vault = vault(settings(&address, login));
+    let tasks: Vec<_> = (0..30)
+        .map(|_| {
+            let key = key(&vault, &address, "transit", "k");
+            RUNTIME.spawn(async move { key.wrap(&data_key()).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        now(task).unwrap();
+    }
+    let requests = fake.requests();
+    let logins: Vec<_> = requests.iter().filter(|request| request.starts_with("POST /v1/auth/ci/login ")).collect();
+    assert_eq!((logins.len(), requests.len()), (1, 31));
+    assert!(logins[0].ends_with(r#"{"role_id":"r","secret_id":"hunter2"}"#), "{}", logins[0]);
+    let calls = requests.iter().filter(|request| request.starts_with("POST /v1/transit/encrypt/k "));
+    assert!(calls.clone().count() == 30 && calls.clone().all(|call| !call.contains("hunter2")));
+}
+
+#[test]
 fn without_credentials_the_places_are_told_and_secrets_are_never_shown() {
     let address = "http://127.0.0.1:1";
     let tried = vec![Tried { place: "VAULT_TOKEN".to_owned(), outcome: "not set".to_owned() }];
