@@ -230,7 +230,8 @@ fn time_is_linear_in_the_number_of_keys() {
         start.elapsed()
     };
     measure(500);
-    let (few, many) = (measure(1_000), measure(16_000));
-    // Sixteen times the keys; a quadratic step would make it 256 times the time.
-    assert!(many < few * 80, "{few:?} and {many:?}");
+    // Sixteen times the keys; a quadratic step would make it 256 times the time. A machine that is busy may be late once, but a quadratic
+    // step is there every time.
+    let is_linear = (0..20).any(|_| measure(16_000) < measure(1_000) * 80);
+    assert!(is_linear, "sixteen times the keys take more than eighty times as long, whenever it is tried");
 }
