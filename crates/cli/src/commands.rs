@@ -2,6 +2,7 @@
 
 pub(crate) mod cert;
 pub(crate) mod change;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod controller;
 pub(crate) mod decrypt;

@@ -1,7 +1,5 @@
 //! For people: two lines a finding, the second says what to do.
 
-use std::fmt::Write as _;
-
 use crate::finding::Report;
 
 /// Every finding, and every file that could not be read.
@@ -12,21 +10,47 @@ use crate::finding::Report;
 /// ```
 pub fn text(reports: &[Report]) -> String {
     let mut written = String::new();
+    let mut line = |text: &str| {
+        written.push_str(&without_controls(text));
+        written.push('\n');
+    };
     for report in reports {
         for finding in &report.findings {
             let (file, start) = (&finding.file, finding.start);
             let (rule, severity, message) = (finding.rule, finding.severity(), &finding.message);
-            let _ = writeln!(written, "{file}:{}:{}: {rule} {severity}: {message}", start.line, start.column);
+            line(&format!("{file}:{}:{}: {rule} {severity}: {message}", start.line, start.column));
             match finding.path.as_ref().filter(|path| !path.steps.is_empty()) {
-                Some(path) => writeln!(written, "    at {path}; {}", finding.hint()),
-                None => writeln!(written, "    {}", finding.hint()),
+                Some(path) => line(&format!("    at {path}; {}", finding.hint())),
+                None => line(&format!("    {}", finding.hint())),
             }
-            .unwrap_or_default();
         }
         if let Some(unread) = &report.unread {
-            let (line, column) = (unread.position.line, unread.position.column);
-            let _ = writeln!(written, "{}:{line}:{column}: not checked: {}", unread.file, unread.expected);
+            let (place, column) = (unread.position.line, unread.position.column);
+            line(&format!("{}:{place}:{column}: not checked: {}", unread.file, unread.expected));
         }
     }
     written
+}
+
+/// Names come from the files and go to a terminal: what would steer it is written as an escape.
+fn without_controls(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            written.extend(character.escape_unicode());
+        } else {
+            written.push(character);
+        }
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_written_as_an_escape() {
+        assert_eq!(without_controls("a\u{1b}[2J\u{9b}b\n"), "a\\u{1b}[2J\\u{9b}b\\u{a}");
+    }
 }

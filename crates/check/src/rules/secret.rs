@@ -86,7 +86,13 @@ fn judge<'s>(
     if let Some(found) = keys::find(bytes).into_iter().next() {
         return cx.add(Rule::KS011, text, value, format!("{title}: the value of `{key}` is {}", found.what));
     }
-    let how = if decoded.is_some() { "in base64, which hides nothing" } else { "in plain text" };
+    let how = if text.is_templated(value.node) {
+        "written out in the template"
+    } else if decoded.is_some() {
+        "in base64, which hides nothing"
+    } else {
+        "in plain text"
+    };
     cx.add(rule, text, value, format!("{title}: the value of `{key}` is {how}"));
 }
 
