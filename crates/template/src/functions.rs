@@ -13,6 +13,7 @@ mod numbers;
 mod patterns;
 mod refused;
 mod strings;
+mod yaml;
 
 use crate::error::{Reason, Refusal};
 use crate::format;
@@ -83,7 +84,8 @@ pub(crate) enum Found {
 pub(crate) fn find(name: &str, language: Language) -> Found {
     let own: &[&[Function]] = match language {
         Language::Go => &[],
-        Language::SealedSecrets | Language::ExternalSecrets => SPRIG,
+        Language::SealedSecrets => SPRIG,
+        Language::ExternalSecrets => EXTERNAL_SECRETS,
     };
     // What has the name of one of Go's functions replaces it.
     let function = own.iter().copied().chain([builtin::FUNCTIONS]).flatten().find(|function| function.name == name);
@@ -97,6 +99,18 @@ pub(crate) fn find(name: &str, language: Language) -> Found {
 }
 
 const SPRIG: &[&[Function]] = &[
+    strings::FUNCTIONS,
+    lists::FUNCTIONS,
+    dicts::FUNCTIONS,
+    general::FUNCTIONS,
+    numbers::FUNCTIONS,
+    encoding::FUNCTIONS,
+    json::FUNCTIONS,
+    patterns::FUNCTIONS,
+];
+
+const EXTERNAL_SECRETS: &[&[Function]] = &[
+    yaml::FUNCTIONS,
     strings::FUNCTIONS,
     lists::FUNCTIONS,
     dicts::FUNCTIONS,

@@ -3,6 +3,8 @@
 //!
 //! Source: observation of Go 1.26 `text/template/parse`. Every token is a range of the input.
 
+use memchr::memmem;
+
 use crate::unicode::{decode, is_digit, is_letter};
 
 const SPACES: &[u8] = b" \t\r\n";
@@ -107,7 +109,7 @@ impl<'i> Lexer<'i> {
 
     fn text(&mut self) -> Token {
         loop {
-            let Some(length) = find(self.rest(), self.left) else {
+            let Some(length) = memmem::find(self.rest(), self.left) else {
                 self.position = self.input.len();
                 let kind = if self.position > self.start { Kind::Text } else { Kind::End };
                 return self.token(kind);
@@ -141,7 +143,7 @@ impl<'i> Lexer<'i> {
             self.position += marker;
             self.start = self.position;
             self.position += 2;
-            let Some(length) = find(self.rest(), b"*/") else {
+            let Some(length) = memmem::find(self.rest(), b"*/") else {
                 return self.error("a comment that does not end");
             };
             self.position += length + 2;
@@ -195,7 +197,7 @@ impl<'i> Lexer<'i> {
             },
             '|' => self.token(Kind::Pipe),
             '"' => self.quoted(b'"', Kind::String, "a string that does not end"),
-            '`' => match find(self.rest(), b"`") {
+            '`' => match memmem::find(self.rest(), b"`") {
                 Some(length) => {
                     self.position += length + 1;
                     self.token(Kind::RawString)
@@ -378,8 +380,4 @@ fn has_left_trim(text: &[u8]) -> bool {
 
 fn has_right_trim(text: &[u8]) -> bool {
     text.get(1) == Some(&b'-') && SPACES.contains(&text[0])
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }

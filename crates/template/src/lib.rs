@@ -22,9 +22,13 @@
 //! - Limits ([`Limits`]): Go has none on size, work and memory.
 //! - Functions that read the clock, the environment or the network or draw random numbers are refused by name
 //!   ([`Refusal`]): with them a Secret would differ after each reconciliation.
+//! - Functions of sprig and External Secrets that nobody was seen to use are refused by name, too ([`Refusal::NotImplemented`]).
+//! - `fromYaml` of what is no map: upstream gives a map with the key `Error`.
+//! - Regular expressions: groups in a replacement, and searching again behind a match with a pattern that looks back.
 //! - Complex numbers; `%p` of a list or map, which writes an address; `%#x` of a float.
 //!
-//! Source: observation of Go 1.26 and sprig 3.3.0; vectors made by both in `vectors`. Invariants: no error carries data; what
+//! Source: observation of Go 1.26 and sprig 3.3.0; vectors made by both in `vectors`. Where Go has no order (`keys`, `values`), keys
+//! are ordered by their bytes. Invariants: no error carries data; what
 //! was made on the way is wiped; the result is whole or an error; the same template and data give the same bytes.
 
 mod error;

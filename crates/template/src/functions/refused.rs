@@ -92,7 +92,6 @@ const EXTERNAL_SECRETS: &[&str] = &[
     "certSANs",
     "filterCertChain",
     "filterPEM",
-    "fromYaml",
     "fullPemToPkcs12",
     "fullPemToPkcs12Pass",
     "jwkPrivateKeyPem",
@@ -106,7 +105,6 @@ const EXTERNAL_SECRETS: &[&str] = &[
     "pkcs12key",
     "pkcs12keyPass",
     "rsaDecrypt",
-    "toYaml",
 ];
 
 /// The name and why it is refused, if it is.

@@ -182,6 +182,10 @@ fn functions_take_no_more_than_they_may() {
         ("{{ uniq (until 10000) }}", Limit::Steps),
         ("{{ range 1000000 }}{{ contains `b` (repeat 10000 `a`) }}{{ end }}", Limit::Memory),
         ("{{ $a := repeat 1000000 `a` }}{{ range 100000 }}{{ contains `aab` $a }}{{ end }}", Limit::Steps),
+        (
+            "{{ $a := repeat 1000000 `a` }}{{ $b := print $a `b` | trunc -500000 }}{{ range 100000 }}{{ contains $b $a }}{{ end }}",
+            Limit::Steps,
+        ),
         ("{{ $a := repeat 1000000 `a` }}{{ range 100000 }}{{ eq $a (print $a) }}{{ end }}", Limit::Steps),
         ("{{ $d := dict }}{{ range 1000000 }}{{ $_ := set $d (toString .) . }}{{ end }}", Limit::Memory),
     ] {

@@ -36,7 +36,7 @@ impl Expected {
 }
 
 /// Data as `vectors/make` reads it.
-fn data() -> Value {
+pub(crate) fn data() -> Value {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/data.json")).unwrap();
     typed(&serde_json::from_str(&text).unwrap())
 }
