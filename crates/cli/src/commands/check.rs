@@ -1,5 +1,7 @@
 //! `bulla check`
 
+mod staged;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::{read_bytes, read_file};
+use staged::{Index, Staged, staged};
 
 /// Files that are found in a directory and are larger hold no manifests.
 const LARGEST: u64 = 16 << 20;
@@ -26,12 +29,17 @@ const LARGEST: u64 = 16 << 20;
 #[command(after_long_help = "\
 Examples:
   bulla check                                  everything below this directory; exit code 1 if something is found
+  bulla check --staged                         what would be committed now, for a pre-commit hook
   bulla check --format sarif > bulla.sarif     for code scanning
   bulla check --without KS006 clusters/        all rules but one")]
 pub(crate) struct CheckArgs {
     /// Files and directories; this directory if none is named
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+
+    /// Look at what would be committed now, as it is in Git's index
+    #[arg(long, conflicts_with = "no_ignore")]
+    staged: bool,
 
     /// How findings are written to standard output
     #[arg(long, value_enum, default_value_t = FormatName::Text, value_name = "FORMAT")]
@@ -67,13 +75,18 @@ fn parse_rule(id: &str) -> Result<Rule, String> {
 }
 
 pub(crate) fn check(cx: &Context, args: &CheckArgs) -> Result<(), Failure> {
-    let files = select(&args.files, args.no_ignore)?;
     let configuration = Configuration { disabled: args.without.clone() };
-    let one = |file: &PathBuf| -> Result<Report, CommandError> {
-        let source = read_file(file)?;
-        Ok(check_file(&shown(file), &source.bytes, &Beside { no_ignore: args.no_ignore }, &configuration))
+    let results: Vec<_> = if args.staged {
+        let one = |file: &Staged| Ok(check_file(&file.path, &file.bytes, &Index, &configuration));
+        staged(&args.files)?.par_iter().map(one).collect()
+    } else {
+        let one = |file: &PathBuf| -> Result<Report, CommandError> {
+            let source = read_file(file)?;
+            Ok(check_file(&shown(file), &source.bytes, &Beside { no_ignore: args.no_ignore }, &configuration))
+        };
+        select(&args.files, args.no_ignore)?.par_iter().map(one).collect()
     };
-    let results: Vec<_> = files.par_iter().map(one).collect();
+    let files = results.len();
 
     let mut reports = Vec::new();
     let mut failed = Vec::new();
@@ -90,7 +103,7 @@ pub(crate) fn check(cx: &Context, args: &CheckArgs) -> Result<(), Failure> {
     cx.print(written(&reports, args.format).as_bytes())?;
     let found: usize = reports.iter().map(|report| report.findings.len()).sum();
     let unread = reports.iter().filter(|report| report.unread.is_some()).count();
-    cx.status(summary(files.len(), found, unread));
+    cx.status(summary(files, found, unread));
     if found > 0 || (args.strict && unread > 0) {
         failed.push(Exit::Failed);
     }
