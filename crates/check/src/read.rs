@@ -41,7 +41,10 @@ pub(crate) fn may_hold_something(path: &str, bytes: &[u8]) -> bool {
         b"client-key-data",
     ];
     let has = |mark: &[u8]| memmem::find(bytes, mark).is_some();
-    helm::is_values_file(path)
+    // In UTF-16, as Windows' shells write it, the marks are spelt otherwise.
+    let is_wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    is_wide
+        || helm::is_values_file(path)
         || MARKS.iter().any(|mark| has(mark))
         || (has(b"clusters") && has(b"users"))
         || (files::is_docker_configuration(path) && has(b"auths"))
@@ -57,7 +60,7 @@ pub(crate) fn documents(cx: &mut Context<'_>, bytes: &[u8]) -> Option<Unread> {
     // A stream's places count from behind the byte order mark.
     let text = std::str::from_utf8(bytes).ok().map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
     let has_actions = memmem::find(bytes, b"{{").is_some();
-    let is_chart = has_actions && cx.file.split('/').rev().skip(1).any(|part| part == "templates");
+    let is_chart = text.is_some() && has_actions && cx.file.split('/').rev().skip(1).any(|part| part == "templates");
     let plain = if is_chart { None } else { Some(read(Wiping::new(bytes.to_vec()))) };
     let error = match plain {
         Some(Ok(stream)) => {

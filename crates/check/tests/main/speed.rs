@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use bulla_check::output::text;
 use bulla_check::{Alone, Configuration, check};
+use bulla_testkit::mutate::{Random, mutate};
+
+use crate::twins::{Twin, twins};
 
 #[test]
 fn hostile_files_take_no_longer_than_their_size() {
@@ -38,4 +42,26 @@ fn hostile_files_take_no_longer_than_their_size() {
             assert!(taken < Duration::from_secs(3), "{name} as {path} took {taken:?}");
         }
     }
+}
+
+#[test]
+fn whatever_a_file_holds_findings_lie_in_it_in_order() {
+    let twins: Vec<Twin> = twins();
+    let mut random = Random::new(1);
+    let mut found = 0;
+    for _ in 0..6_000 {
+        let (one, other) = (&twins[random.below(twins.len())], &twins[random.below(twins.len())]);
+        let bytes = mutate(&mut random, &one.bytes, &other.bytes);
+        let report = check(&one.path, &bytes, &Alone, &Configuration::default());
+        let lines = 1 + bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
+        for pair in report.findings.windows(2) {
+            assert!(pair[0].start <= pair[1].start);
+        }
+        for finding in &report.findings {
+            assert!(finding.start <= finding.end && finding.end.line <= lines, "{}: {finding:?}", one.name);
+        }
+        found += report.findings.len();
+        text(&[report]);
+    }
+    assert!(found > 300, "only {found} findings");
 }

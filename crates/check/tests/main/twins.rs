@@ -2,7 +2,7 @@
 //!
 //! A case in `tests/twins` is headers, an empty line, and a file with `%VALUE%` in it; `=== PATH` begins another file beside it.
 //! From each case come files with every `bad` and every `good` value, in every dress: as it is, with comments before it, behind
-//! another document, with Windows' line breaks, with a byte order mark.
+//! another document, with Windows' line breaks, with a byte order mark, in UTF-16.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,8 +73,16 @@ fn dresses(text: &str, which: &str) -> Vec<(&'static str, Vec<u8>, usize)> {
         "none" => vec![plain],
         "lines" => vec![plain, windows],
         "comment" => vec![plain, comment, mark],
-        _ => vec![plain, windows, comment, second, mark],
+        // Helm reads nothing else.
+        "utf-8" => vec![plain, windows, comment, second, mark],
+        _ => vec![plain, windows, comment, second, mark, ("UTF-16", wide(text), 0)],
     }
+}
+
+/// As PowerShell redirects output.
+fn wide(text: &str) -> Vec<u8> {
+    let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+    [0xff, 0xfe].into_iter().chain(units).collect()
 }
 
 #[test]
