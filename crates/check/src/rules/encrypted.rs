@@ -20,10 +20,11 @@ pub(crate) fn encrypted_documents(tops: &[Place<'_>]) -> Vec<bool> {
     tops.iter().map(|top| top.get(METADATA_KEY).is_some_and(|entry| is_metadata(&entry))).collect()
 }
 
-/// Is this entry `sops` one of SOPS? Charts have values of that name, too.
+/// Is this entry `sops` one of SOPS? Charts have values of that name, and a version below it, too.
 fn is_metadata(entry: &Place<'_>) -> bool {
-    entry.is_mapping()
-        && ["mac", "lastmodified", "encrypted_regex", "version"].iter().any(|key| entry.get(key).is_some())
+    const KEYS: &[&str] = &["age", "pgp", "kms", "gcp_kms", "azure_kv", "hc_vault", "hckms", "key_groups"];
+    let has = |key: &&str| entry.fields().iter().any(|(name, _)| name == key);
+    ["mac", "lastmodified"].iter().any(has) || (has(&"version") && KEYS.iter().any(has))
 }
 
 /// Looks at a stream. Gives the numbers of its plain documents beside encrypted ones, about which all is said.
