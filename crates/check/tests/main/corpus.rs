@@ -1,4 +1,5 @@
-//! Real manifests: what is found in them is listed, and each of those was opened and is what the rule says. Files of the real programs have no faults.
+//! Real manifests: what is found in them is listed, and each of those was opened and is what the rule says. Files of the
+//! real programs have no faults.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
