@@ -63,6 +63,9 @@ enum Flow {
 
 type Executed<T> = Result<T, Reason>;
 
+/// A value, and the keys that are asked of it.
+type Receiver<'t> = (Item, &'t [Arc<str>]);
+
 impl<'t> Execution<'t> {
     fn whole(&mut self, name: &[u8], data: &Value) -> Executed<()> {
         let definitions = self.definitions;
@@ -279,6 +282,14 @@ impl<'t> Execution<'t> {
             return self.call(dot, function, first.offset, &command.words[1..], last);
         }
         if command.words.len() > 1 || last.is_some() {
+            // Of a key that is missing Go asks for another key before it looks at the arguments.
+            if self.options.missing_key == MissingKey::NoValue
+                && let Some((item, names)) = self.receiver(dot, first)?
+                && let Some((_, names)) = names.split_last()
+                && matches!(self.fields(item, names)?, Item::Missing)
+            {
+                return Ok(Item::Missing);
+            }
             return Err(Reason::Invalid("only a function takes arguments"));
         }
         match &first.word {
@@ -290,6 +301,10 @@ impl<'t> Execution<'t> {
 
     /// The value of a word that stands for itself.
     fn operand(&mut self, dot: &Item, operand: &'t Operand) -> Executed<Item> {
+        if let Some((item, names)) = self.receiver(dot, operand)? {
+            self.offset = operand.offset;
+            return self.fields(item, names);
+        }
         self.offset = operand.offset;
         match &operand.word {
             Word::Dot => Ok(dot.clone()),
@@ -297,12 +312,6 @@ impl<'t> Execution<'t> {
             Word::Bool(bool) => Ok(Item::Bool(*bool)),
             Word::Number(number) => constant(number),
             Word::Text(text) => Ok(Item::Text(text.clone())),
-            Word::Field(names) => self.fields(dot.clone(), names),
-            Word::Variable(name, names) => {
-                let variable = self.variables.iter().rev().find(|(known, _)| *known == *name);
-                let item = variable.ok_or_else(|| Reason::NoVariable((**name).to_owned()))?.1.clone();
-                self.fields(item, names)
-            }
             Word::Function(function) => self.call(dot, function, operand.offset, &[], None),
             Word::Pipe(pipe) => {
                 self.enter()?;
@@ -310,13 +319,23 @@ impl<'t> Execution<'t> {
                 self.depth -= 1;
                 Ok(item)
             }
-            Word::Chain(operand, names) => {
-                if matches!(operand.word, Word::Nil) {
-                    return Err(Reason::Invalid("`nil` has no keys"));
-                }
-                let item = self.operand(dot, operand)?;
-                self.fields(item, names)
+            // These have a receiver.
+            Word::Field(_) | Word::Variable(..) | Word::Chain(..) => Ok(Item::Missing),
+        }
+    }
+
+    /// What a word asks keys of, and which.
+    fn receiver(&mut self, dot: &Item, operand: &'t Operand) -> Executed<Option<Receiver<'t>>> {
+        self.offset = operand.offset;
+        match &operand.word {
+            Word::Field(names) => Ok(Some((dot.clone(), names))),
+            Word::Variable(name, names) => {
+                let variable = self.variables.iter().rev().find(|(known, _)| *known == *name);
+                let item = variable.ok_or_else(|| Reason::NoVariable((**name).to_owned()))?.1.clone();
+                Ok(Some((item, names)))
             }
+            Word::Chain(operand, names) => Ok(Some((self.operand(dot, operand)?, names))),
+            _ => Ok(None),
         }
     }
 

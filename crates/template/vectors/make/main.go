@@ -4,6 +4,7 @@
 //
 // A file of cases is executed as its name says: go* with Go's own functions, sealed-secrets* with sprig without what
 // Sealed Secrets takes out, external-secrets* with toYaml and fromYaml beside it. Cases are separated by lines `---`. Each
+// *-mutated.txt are put together by chance from the words of the others. Each
 // is executed twice, with and without `missingkey=error`, on ../data.json: a whole number there is an int, an object
 // `{"$strings": …}` a map[string]string, `{"$bytes": …}` a string in base64.
 package main
