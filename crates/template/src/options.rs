@@ -49,7 +49,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Far more than a Secret (1 MiB) needs; the worst takes about a second.
+    /// Far more than a Secret (1 MiB) needs.
     fn default() -> Self {
         Self { template: 1 << 20, output: 4 << 20, steps: 1_000_000, memory: 64 << 20, depth: 100 }
     }
