@@ -111,8 +111,14 @@ pub(crate) struct Failure {
 impl Failure {
     /// Of errors that were shown already: their common exit code, else [`Exit::Failed`]. `None` if there are none.
     pub(crate) fn of_codes(codes: impl IntoIterator<Item = Exit>) -> Option<Self> {
-        let exit = codes.into_iter().reduce(|a, b| if a == b { a } else { Exit::Failed })?;
-        Some(Self { exit, errors: Vec::new() })
+        codes.into_iter().reduce(|a, b| if a == b { a } else { Exit::Failed }).map(Self::from)
+    }
+}
+
+/// Nothing failed that would have to be shown.
+impl From<Exit> for Failure {
+    fn from(exit: Exit) -> Self {
+        Self { exit, errors: Vec::new() }
     }
 }
 

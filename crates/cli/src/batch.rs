@@ -61,6 +61,16 @@ pub(crate) fn run(
     done: &str,
     work: impl Fn(&Selected, &mut Notes) -> Result<Outcome, CommandError> + Sync,
 ) -> Result<(), Failure> {
+    collect(cx, files, done, |file, notes| Ok((work(file, notes)?, None::<()>))).1
+}
+
+/// [`run`] that gives what `work` found out about files, by name and in order, whether others failed or not.
+pub(crate) fn collect<T: Send>(
+    cx: &Context,
+    files: &[Selected],
+    done: &str,
+    work: impl Fn(&Selected, &mut Notes) -> Result<(Outcome, Option<T>), CommandError> + Sync,
+) -> (Vec<(String, T)>, Result<(), Failure>) {
     let one = |file: &Selected| {
         let mut notes = Notes::default();
         let result = work(file, &mut notes);
@@ -75,11 +85,17 @@ pub(crate) fn run(
         },
     };
     let (mut completed, mut skipped, mut failures) = (0, 0, Vec::<Exit>::new());
-    for (notes, result) in results {
+    let mut found = Vec::new();
+    for (file, (notes, result)) in files.iter().zip(results) {
         notes.tell(cx);
         match result {
-            Ok(Outcome::Done) => completed += 1,
-            Ok(Outcome::Skipped) => skipped += 1,
+            Ok((outcome, finding)) => {
+                match outcome {
+                    Outcome::Done => completed += 1,
+                    Outcome::Skipped => skipped += 1,
+                }
+                found.extend(finding.map(|finding| (file.origin.to_string(), finding)));
+            }
             Err(error) => {
                 cx.show(&error);
                 failures.push(error.exit());
@@ -95,7 +111,7 @@ pub(crate) fn run(
         }
         cx.status(line);
     }
-    Failure::of_codes(failures).map_or(Ok(()), Err)
+    (found, Failure::of_codes(failures).map_or(Ok(()), Err))
 }
 
 /// More threads than cores: a file that is written back is waited for until it is on the disk, and the disk takes many at once.

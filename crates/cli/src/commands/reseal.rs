@@ -1,8 +1,6 @@
 //! `bulla reseal`
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use bulla_doc::Document;
 use bulla_sealed::{Certificate, KeyRing, Resealed, reseal as reseal_document};
@@ -60,19 +58,13 @@ pub(crate) fn reseal(cx: &Context, args: &ResealArgs) -> Result<(), Failure> {
     let certificate = args.certificate.get_valid(cx)?;
     let files = select(&args.files, args.walk, cx)?;
     let is_dry = args.plan || args.check;
-    let done: Mutex<HashMap<String, Resealed>> = Mutex::default();
-    let outcome = batch::run(cx, &files, if is_dry { "to seal again" } else { "sealed again" }, |selected, _| {
+    let verb = if is_dry { "to seal again" } else { "sealed again" };
+    let (done, outcome) = batch::collect(cx, &files, verb, |selected, _| {
         let resealed =
             reseal_one(cx, selected, &ring, &certificate, is_dry).map_err(|error| error.at(&selected.origin))?;
-        let Some(resealed) = resealed else { return Ok(Outcome::Skipped) };
-        let outcome = if resealed.resealed.is_empty() { Outcome::Skipped } else { Outcome::Done };
-        // A panic elsewhere leaves at worst a file out.
-        done.lock().unwrap_or_else(PoisonError::into_inner).insert(selected.origin.to_string(), resealed);
-        Ok(outcome)
+        let is_nothing = resealed.as_ref().is_none_or(|resealed| resealed.resealed.is_empty());
+        Ok((if is_nothing { Outcome::Skipped } else { Outcome::Done }, resealed))
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let done: Vec<(String, Resealed)> =
-        files.iter().filter_map(|file| done.remove_entry(&file.origin.to_string())).collect();
     if args.json {
         cx.print(as_json(&done, is_dry).as_bytes())?;
     } else if is_dry {
@@ -82,7 +74,7 @@ pub(crate) fn reseal(cx: &Context, args: &ResealArgs) -> Result<(), Failure> {
     }
     outcome?;
     if args.check && done.iter().any(|(_, done)| !done.resealed.is_empty()) {
-        return Failure::of_codes([Exit::Failed]).map_or(Ok(()), Err);
+        return Err(Exit::Failed.into());
     }
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! `bulla rotate`
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use bulla_doc::Format;
 use bulla_keys::{KeyId, MasterKey};
@@ -89,20 +87,14 @@ pub(crate) fn rotate(cx: &Context, args: &RotateArgs) -> Result<(), Failure> {
     let recipients = args.recipe.check(cx)?;
     let files = select(&args.files, args.walk, cx)?;
     let ring = args.opening.identity.sources(cx)?;
-    let entries: Mutex<HashMap<String, Entry>> = Mutex::default();
     let dry = args.plan || args.check;
-    let outcome = batch::run(cx, &files, if dry { "to rotate" } else { "rotated" }, |selected, notes| {
+    let done = if dry { "to rotate" } else { "rotated" };
+    let (entries, outcome) = batch::collect(cx, &files, done, |selected, notes| {
         let entry =
             rotate_one(cx, args, selected, &recipients, &ring, notes).map_err(|error| error.at(&selected.origin))?;
-        let Some(entry) = entry else { return Ok(Outcome::Skipped) };
-        let outcome = if entry.rotates { Outcome::Done } else { Outcome::Skipped };
-        // A panic elsewhere leaves at worst an entry out.
-        entries.lock().unwrap_or_else(PoisonError::into_inner).insert(selected.origin.to_string(), entry);
-        Ok(outcome)
+        let rotates = entry.as_ref().is_some_and(|entry| entry.rotates);
+        Ok((if rotates { Outcome::Done } else { Outcome::Skipped }, entry))
     });
-    let mut entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let entries: Vec<(String, Entry)> =
-        files.iter().filter_map(|file| entries.remove_entry(&file.origin.to_string())).collect();
     if args.json {
         cx.print(as_json(&entries, dry).as_bytes())?;
     } else if dry {
@@ -113,7 +105,7 @@ pub(crate) fn rotate(cx: &Context, args: &RotateArgs) -> Result<(), Failure> {
     }
     outcome?;
     if args.check && entries.iter().any(|(_, entry)| entry.rotates) {
-        return Failure::of_codes([Exit::Failed]).map_or(Ok(()), Err);
+        return Err(Exit::Failed.into());
     }
     Ok(())
 }
@@ -146,13 +138,10 @@ fn rotate_one(
         Err(NoRecipe::Failed(error)) if error.exit() == Exit::NoRecipient => None,
         Err(error) => return Err(error.into()),
     };
+    let rotate = |recipe: &Recipe<'_>| rotate_for(cx, args, selected, &file, format, recipe, ring, notes).map(Some);
     match recipe {
-        Some(recipe) => {
-            recipe.with(cx, |recipe| rotate_for(cx, args, selected, &file, format, recipe, ring, notes)).map(Some)
-        }
-        None => with_own_readers(cx, &file, ring, |recipe| {
-            rotate_for(cx, args, selected, &file, format, recipe, ring, notes).map(Some)
-        }),
+        Some(recipe) => recipe.with(cx, rotate),
+        None => with_own_readers(cx, &file, ring, rotate),
     }
 }
 
