@@ -82,13 +82,14 @@ pub(crate) enum Found {
 
 /// The function `name` of `language`.
 pub(crate) fn find(name: &str, language: Language) -> Found {
-    let own: &[&[Function]] = match language {
-        Language::Go => &[],
-        Language::SealedSecrets => SPRIG,
-        Language::ExternalSecrets => EXTERNAL_SECRETS,
+    let (own, shared): (&[Function], &[&[Function]]) = match language {
+        Language::Go => (&[], &[]),
+        Language::SealedSecrets => (&[], SPRIG),
+        Language::ExternalSecrets => (yaml::FUNCTIONS, SPRIG),
     };
     // What has the name of one of Go's functions replaces it.
-    let function = own.iter().copied().chain([builtin::FUNCTIONS]).flatten().find(|function| function.name == name);
+    let tables = [own].into_iter().chain(shared.iter().copied()).chain([builtin::FUNCTIONS]);
+    let function = tables.flatten().find(|function| function.name == name);
     if let Some(function) = function {
         return Found::Function(function);
     }
@@ -99,18 +100,6 @@ pub(crate) fn find(name: &str, language: Language) -> Found {
 }
 
 const SPRIG: &[&[Function]] = &[
-    strings::FUNCTIONS,
-    lists::FUNCTIONS,
-    dicts::FUNCTIONS,
-    general::FUNCTIONS,
-    numbers::FUNCTIONS,
-    encoding::FUNCTIONS,
-    json::FUNCTIONS,
-    patterns::FUNCTIONS,
-];
-
-const EXTERNAL_SECRETS: &[&[Function]] = &[
-    yaml::FUNCTIONS,
     strings::FUNCTIONS,
     lists::FUNCTIONS,
     dicts::FUNCTIONS,
