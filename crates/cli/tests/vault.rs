@@ -211,13 +211,7 @@ fn a_pod_opens_files_as_its_service_account() {
     let control_plane = ControlPlane::shared();
     let namespace = control_plane.namespace("pods");
     let name = namespace.name();
-    namespace.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: pod}}");
-    control_plane.apply(&format!(
-        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: {name}}}, \
-         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'system:auth-delegator'}}, \
-         subjects: [{{kind: ServiceAccount, name: pod, namespace: {name}}}]}}"
-    ));
-    let reviewer = control_plane.kubectl(["create", "token", "pod", "--namespace", name]).run().unwrap().success();
+    let reviewer = namespace.token_reviewer("pod");
     vault.write("sys/auth/pods", r#"{"type": "kubernetes"}"#);
     let authority = std::fs::read_to_string(control_plane.ca_certificate()).unwrap();
     vault.write(
@@ -226,7 +220,7 @@ fn a_pod_opens_files_as_its_service_account() {
             r#"{{"kubernetes_host": "{}", "kubernetes_ca_cert": "{}", "token_reviewer_jwt": "{}", "disable_local_ca_jwt": true}}"#,
             control_plane.server(),
             authority.replace('\n', "\\n"),
-            reviewer.stdout_text().trim(),
+            reviewer,
         ),
     );
     vault.write("sys/policies/acl/of-pods", r#"{"policy": "path \"of-pods/+/k\" { capabilities = [\"update\"] }"}"#);

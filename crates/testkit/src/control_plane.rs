@@ -167,6 +167,23 @@ impl Namespace {
         &self.name
     }
 
+    /// Makes a service account that may ask whose a token is, as a login with such tokens needs it, and gives a token of it.
+    ///
+    /// # Panics
+    /// If the API server refuses.
+    #[track_caller]
+    pub fn token_reviewer(&self, account: &str) -> String {
+        let name = &self.name;
+        self.apply(&format!("{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {account}}}}}"));
+        self.control_plane.apply(&format!(
+            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: {name}}}, \
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'system:auth-delegator'}}, \
+             subjects: [{{kind: ServiceAccount, name: {account}, namespace: {name}}}]}}"
+        ));
+        let created = self.kubectl(["create", "token", account]).run().expect("kubectl runs").success();
+        created.stdout_text().trim().to_owned()
+    }
+
     /// kubectl in this namespace, as the administrator.
     pub fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Program {
         self.control_plane.kubectl(["--namespace", &self.name]).args(arguments)

@@ -204,14 +204,7 @@ fn a_service_account_logs_in() {
     let control_plane = ControlPlane::shared();
     let namespace = control_plane.namespace("vault");
     let name = namespace.name();
-    namespace.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: pod}}");
-    control_plane.apply(&format!(
-        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: {name}}}, \
-         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'system:auth-delegator'}}, \
-         subjects: [{{kind: ServiceAccount, name: pod, namespace: {name}}}]}}"
-    ));
-    let created = control_plane.kubectl(["create", "token", "pod", "--namespace", name]).run().unwrap().success();
-    let service_account = created.stdout_text().trim().to_owned();
+    let service_account = namespace.token_reviewer("pod");
 
     server.write("sys/auth/kubernetes", r#"{"type": "kubernetes"}"#);
     let authority = std::fs::read_to_string(control_plane.ca_certificate()).unwrap();
