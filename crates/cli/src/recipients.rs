@@ -8,9 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bulla_keys::age::{AgeIdentities, AgeKey, check_recipient};
-use bulla_keys::service::NamedBy;
 use bulla_keys::vault::{Vault, VaultKey, VaultKeyName, VaultNameError};
 use bulla_keys::{KeyId, MasterKey, Source};
+use bulla_services::NamedBy;
 use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
 use bulla_sops::{Later, Metadata, NothingSelected, Recipe, Selector, SelectorKind};
 

@@ -16,9 +16,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulla_crypto::SecretBytes;
-use bulla_keys::Tried;
-use bulla_keys::service::Surroundings;
-use bulla_keys::vault::{AllowedAddresses, Login, Settings, Vault};
+use bulla_keys::vault::Vault;
+use bulla_services::vault::{AllowedAddresses, Authorities, Login, Settings};
+use bulla_services::{Surroundings, Tried};
 use bulla_wipe::Wiping;
 use rand::Rng as _;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -60,14 +60,15 @@ fn settings(cx: &Context) -> Result<Settings, String> {
         Some(path) => {
             let path = Path::new(&path);
             let read = std::fs::read(path);
-            Some(read.map_err(|error| format!("`VAULT_CACERT` ({}): {error}", path.display()))?)
+            let pem = read.map_err(|error| format!("`VAULT_CACERT` ({}): {error}", path.display()))?;
+            Some(Authorities { pem, place: "VAULT_CACERT".to_owned() })
         }
     };
     Ok(Settings {
-        login: login(cx)?,
         namespace: text(cx, "VAULT_NAMESPACE")?,
         authorities,
         allowed: AllowedAddresses::read(usual.as_deref(), list.as_deref())?,
+        ..Settings::new(login(cx)?)
     })
 }
 
@@ -91,7 +92,7 @@ fn login(cx: &Context) -> Result<Login, String> {
     if let Some(role) = text(cx, "BULLA_VAULT_KUBERNETES_ROLE")? {
         let token = read_bytes(Path::new(SERVICE_ACCOUNT));
         let token = token.map_err(|error| format!("the service account of `BULLA_VAULT_KUBERNETES_ROLE`: {error}"))?;
-        return Ok(Login::Kubernetes { mount: mount("kubernetes")?, role, service_account: trimmed(&token) });
+        return Ok(Login::Kubernetes { mount: mount("kubernetes")?, role, service_account: trimmed(&token).into() });
     }
     not_set("BULLA_VAULT_KUBERNETES_ROLE");
     let Some(home) = cx.home() else { return Ok(Login::None(tried)) };

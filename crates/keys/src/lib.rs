@@ -6,9 +6,9 @@
 //!
 //! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
 //! vault    transit keys of HashiCorp Vault and OpenBao
-//! service  what keys have in common that lie in a service
 //! fake     for tests (feature `fake`)
 //! ```
+//! How a service is called that holds a key is `bulla_services`'.
 //!
 //! A master key is one entry of a file's metadata: an age recipient, a transit key, later an ARN or a fingerprint. Several of them wrap
 //! the same bytes for several readers. What is expensive and shared, the identities of age and the clients of services, is an `Arc`
@@ -21,7 +21,6 @@
 pub mod age;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
-pub mod service;
 pub mod vault;
 
 use std::fmt;
@@ -29,6 +28,8 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
+use bulla_services::ServiceError;
+pub use bulla_services::Tried;
 
 /// A key that wraps data keys (or shares of one) and unwraps them again.
 ///
@@ -180,21 +181,6 @@ impl From<String> for WrappedKey {
     }
 }
 
-/// A place where the means to unwrap were looked for, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tried {
-    /// An environment variable, a path, a program; later a credential source.
-    pub place: String,
-    /// What was there: `not set`, `1 identity, for age1…`, `line 3: unknown identity type`.
-    pub outcome: String,
-}
-
-impl fmt::Display for Tried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.place, self.outcome)
-    }
-}
-
 /// Why a key could not wrap. The caller knows which key it was ([`MasterKey::id`]).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -212,7 +198,7 @@ pub enum WrapError {
     },
     /// The service that holds the key did not do it.
     #[error(transparent)]
-    Service(Box<service::ServiceError>),
+    Service(Box<ServiceError>),
     /// Nothing that should happen.
     #[error("encrypting failed: {0}")]
     Failed(String),
@@ -233,17 +219,17 @@ pub enum UnwrapError {
     NoIdentity(Vec<Tried>),
     /// The service that holds the key did not do it.
     #[error(transparent)]
-    Service(Box<service::ServiceError>),
+    Service(Box<ServiceError>),
 }
 
-impl From<service::ServiceError> for WrapError {
-    fn from(error: service::ServiceError) -> Self {
+impl From<ServiceError> for WrapError {
+    fn from(error: ServiceError) -> Self {
         Self::Service(Box::new(error))
     }
 }
 
-impl From<service::ServiceError> for UnwrapError {
-    fn from(error: service::ServiceError) -> Self {
+impl From<ServiceError> for UnwrapError {
+    fn from(error: ServiceError) -> Self {
         Self::Service(Box::new(error))
     }
 }

@@ -5,16 +5,13 @@
 //! wrap       POST /v1/ENGINE/encrypt/KEY  {"plaintext": base64}    needs `update`; with `create`, Vault makes a key that is not there
 //! unwrap     POST /v1/ENGINE/decrypt/KEY  {"ciphertext": enc}      needs `update`
 //! ```
-//! One [`Vault`] a command holds a client for each address that occurs: connections and the token that was exchanged are kept, calls
-//! at once are bounded, and what may work later is asked again. The address comes from the file; see [`AllowedAddresses`] for where a
-//! token goes. Tokens and plaintext lie in memory that is wiped, but for what the HTTP library copies into its buffers.
+//! One [`Vault`] a command holds a client ([`bulla_services::vault`]) for each address that occurs: connections and the token that was
+//! exchanged are kept, calls at once are bounded, and what may work later is asked again. The address comes from the file; see
+//! [`bulla_services::vault::AllowedAddresses`] for where a token goes.
 //!
 //! Source: sops 3.13.3 `hcvault/keysource.go`; Vault 1.21 `builtin/logical/transit`.
 
-mod address;
 mod answer;
-mod client;
-mod login;
 mod name;
 
 use std::collections::HashMap;
@@ -26,31 +23,15 @@ use async_trait::async_trait;
 use bulla_crypto::{SecretBytes, encoding};
 use bulla_wipe::Wiping;
 
-pub use address::{Address, AddressError, AllowedAddresses};
-pub use login::Login;
+use bulla_services::vault::{Address, Call, Client, Login, Settings, object};
+use bulla_services::{NamedBy, ServiceError, Surroundings};
 pub use name::{VaultKeyName, VaultNameError};
 
-use crate::service::{NamedBy, ServiceError, Surroundings};
 use crate::{KeyId, MasterKey, Source, Tried, UnwrapError, WrapError, WrappedKey};
 use answer::Field;
-use client::Client;
 
 /// What every wrapped key begins with.
 const PREFIX: &str = "vault:v";
-
-/// How a command uses Vault, whichever servers its files name.
-#[derive(Debug)]
-pub struct Settings {
-    /// Who we are.
-    pub login: Login,
-    /// The namespace of all requests (`VAULT_NAMESPACE`).
-    pub namespace: Option<String>,
-    /// The only authorities that are trusted, in PEM (`VAULT_CACERT`); `None` for those of the system, which are looked for where
-    /// OpenSSL does, `SSL_CERT_FILE` included.
-    pub authorities: Option<Vec<u8>>,
-    /// Where a token may go.
-    pub allowed: AllowedAddresses,
-}
 
 /// The Vault servers of one command.
 pub struct Vault {
@@ -111,8 +92,9 @@ impl VaultKey {
     ) -> Result<Wiping<String>, ServiceError> {
         let address = self.name.check().map_err(|error| ServiceError::Settings(error.to_string()))?;
         let client = self.vault.client(address, self.named_by)?;
-        let (name, body) = (self.name.clone(), login::object(&[input]));
-        let call = async move { client.call(&name, operation, body, field).await };
+        let path = self.name.path(operation).map_err(|error| ServiceError::Settings(error.to_string()))?;
+        let (key, body) = (self.name.to_string(), object(&[input]));
+        let call = async move { answer::take(&client.send(Call::update(&path, body)).await?, field, &key) };
         self.vault.surroundings.carry_out(call).await
     }
 }
@@ -152,7 +134,7 @@ impl MasterKey for VaultKey {
         match &self.vault.settings {
             Ok(settings) => match &settings.login {
                 Login::None(tried) => tried.clone(),
-                Login::Token { .. } | Login::AppRole { .. } | Login::Kubernetes { .. } => Vec::new(),
+                _ => Vec::new(),
             },
             Err(_) => Vec::new(),
         }

@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use bulla_crypto::{DataKey, DataKeyLengthError};
 use bulla_keys::age::{AgeIdentities, AgeKey};
-use bulla_keys::service::NamedBy;
 use bulla_keys::vault::{Vault, VaultKey, VaultKeyName};
 use bulla_keys::{KeyId, MasterKey, Source, Tried, UnwrapError};
+use bulla_services::NamedBy;
 
 use crate::metadata::{KeyEntry, Metadata};
 

@@ -1,9 +1,9 @@
 //! Errors about who can open a file: data keys, recipients.
 
 use bulla_keys::age::RecipientError;
-use bulla_keys::service::ServiceError;
 use bulla_keys::vault::VaultNameError;
 use bulla_keys::{Source, Tried, UnwrapError};
+use bulla_services::ServiceError;
 use bulla_sops::{DataKeyError, KeyFailure, KeyReason};
 
 use crate::error::CommandError;

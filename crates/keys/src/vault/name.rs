@@ -1,9 +1,8 @@
 //! Which key of which Vault: as a URI, and as the three fields of the metadata.
 
 use std::fmt;
-use std::fmt::Write as _;
 
-use super::address::{Address, AddressError};
+use bulla_services::vault::{Address, AddressError};
 
 /// A key of a transit engine. The texts are kept as they are spelt: they are what the metadata holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -104,20 +103,6 @@ impl fmt::Display for VaultKeyName {
     }
 }
 
-/// `path` for a URI: what is neither unreserved nor a slash is escaped.
-pub(super) fn escape(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => escaped.push(byte as char),
-            byte => {
-                let _ = write!(escaped, "%{byte:02X}");
-            }
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +147,5 @@ mod tests {
         {
             assert!(name(engine, key).path("decrypt").is_err(), "{engine:?} {key:?}");
         }
-        assert_eq!(escape("a b/c?d#e%2e-é"), "a%20b/c%3Fd%23e%252e-%C3%A9");
     }
 }

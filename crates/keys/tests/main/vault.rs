@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bulla_crypto::SecretBytes;
-use bulla_keys::service::{NamedBy, ServiceError, Surroundings};
-use bulla_keys::vault::{AllowedAddresses, Login, Settings, Vault, VaultKey, VaultKeyName};
-use bulla_keys::{MasterKey as _, Tried, UnwrapError, WrapError, WrappedKey};
+use bulla_keys::vault::{Vault, VaultKey, VaultKeyName};
+use bulla_keys::{MasterKey as _, UnwrapError, WrapError, WrappedKey};
+use bulla_services::vault::{AllowedAddresses, Authorities, Login, Settings};
+use bulla_services::{NamedBy, ServiceError, Surroundings, Tried};
 use bulla_testkit::control_plane::ControlPlane;
 use bulla_testkit::needs_peers;
 use bulla_testkit::vault::{ROOT_TOKEN, Vault as Server};
@@ -29,7 +30,7 @@ fn token(token: &str) -> Login {
 /// Settings with `VAULT_ADDR` set to `address`.
 fn settings(address: &str, login: Login) -> Settings {
     let allowed = AllowedAddresses::read(Some(address), None).unwrap();
-    Settings { login, namespace: None, authorities: None, allowed }
+    Settings { allowed, ..Settings::new(login) }
 }
 
 fn vault(settings: Settings) -> Arc<Vault> {
@@ -91,15 +92,16 @@ fn tls_trusts_the_authority_that_is_named_and_no_other() {
     needs_peers!();
     let server = engine("encrypted");
     let address = server.encrypted_address();
-    let authorities = Some(server.certificate().as_bytes().to_vec());
-    let trusting = vault(Settings { authorities, ..settings(address, token(ROOT_TOKEN)) });
+    let authorities = |pem: &str| Some(Authorities { pem: pem.as_bytes().to_vec(), place: "VAULT_CACERT".to_owned() });
+    let trusting =
+        vault(Settings { authorities: authorities(server.certificate()), ..settings(address, token(ROOT_TOKEN)) });
     let wrapped = now(key(&trusting, address, "encrypted", "k").wrap(&data_key())).unwrap();
     assert!(now(key(&trusting, address, "encrypted", "k").unwrap(&wrapped)).unwrap().is_some());
 
     let other = vault(settings(address, token(ROOT_TOKEN)));
     let error = wrap_error(&key(&other, address, "encrypted", "k"));
     assert!(matches!(&error, ServiceError::Unreachable { reason, .. } if reason.contains("certificate")), "{error}");
-    let none = vault(Settings { authorities: Some(b"x".to_vec()), ..settings(address, token(ROOT_TOKEN)) });
+    let none = vault(Settings { authorities: authorities("x"), ..settings(address, token(ROOT_TOKEN)) });
     let error = wrap_error(&key(&none, address, "encrypted", "k"));
     assert!(error.to_string().contains("VAULT_CACERT"), "{error}");
 }
@@ -227,7 +229,7 @@ fn a_service_account_logs_in() {
     let login = |role: &str| Login::Kubernetes {
         mount: "kubernetes".to_owned(),
         role: role.to_owned(),
-        service_account: secret(&service_account),
+        service_account: secret(&service_account).into(),
     };
     let of_pod = vault(settings(server.address(), login("shop")));
     let wrapped = now(key(&of_pod, server.address(), "by-pod", "k").wrap(&data_key())).unwrap();
@@ -298,7 +300,7 @@ fn what_may_work_later_is_asked_again() {
 
     let never = server::Server::start(|_| (429, String::new(), String::new()));
     let error = wrap_error(&key(&vault(settings(&never.address(), token("t"))), &never.address(), "transit", "k"));
-    assert_eq!(error, ServiceError::Throttled { address: never.address(), attempts: 5 });
+    assert_eq!(error, ServiceError::Throttled { address: never.address(), attempts: 5, retry_after: None });
     assert_eq!(never.requests().len(), 5);
 }
 

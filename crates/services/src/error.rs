@@ -1,72 +1,24 @@
-//! What keys have in common whose private half lies in a service: Vault, later the clouds' KMS.
-//!
-//! ```text
-//! MasterKey::unwrap ─ any executor ─┐                 ┌─ the runtime of [`Surroundings`] ─ the service's client
-//!                                   └─ spawned there ─┘  kept for the next call of the command
-//! ```
-//! Who waits for a key needs no runtime: the call is carried out on the one that [`Surroundings`] names, which is asked for with the
-//! first call. So a command that meets no such key starts none. Invariant: no error here carries a token, a secret or an answer
-//! with one in it.
+//! Why a service did not do what it was asked.
 
 use std::fmt;
-use std::io;
-use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::runtime::Handle;
-
-use crate::Tried;
-
-/// What the client of a service needs of the outside. Handed in, since libraries draw no randomness and start no threads.
-#[derive(Clone)]
-pub struct Surroundings {
-    runtime: Arc<dyn Fn() -> io::Result<Handle> + Send + Sync>,
-    random: Arc<dyn Fn() -> u32 + Send + Sync>,
+/// A place where credentials or identities were looked for, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tried {
+    /// An environment variable, a path, a program, a credential source.
+    pub place: String,
+    /// What was there: `not set`, `1 identity, for age1…`, `line 3: unknown identity type`.
+    pub outcome: String,
 }
 
-impl Surroundings {
-    /// `runtime` names where calls are carried out, and is asked for each; `random` spreads retries, any number does.
-    pub fn new(
-        runtime: impl Fn() -> io::Result<Handle> + Send + Sync + 'static,
-        random: impl Fn() -> u32 + Send + Sync + 'static,
-    ) -> Self {
-        Self { runtime: Arc::new(runtime), random: Arc::new(random) }
-    }
-
-    /// A number between 0 and 1.
-    pub(crate) fn fraction(&self) -> f64 {
-        f64::from((self.random)()) / f64::from(u32::MAX)
-    }
-
-    /// Carries out `call` on the runtime, and waits for it wherever this is awaited.
-    pub(crate) async fn carry_out<T: Send + 'static>(
-        &self,
-        call: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
-    ) -> Result<T, ServiceError> {
-        let runtime = (self.runtime)().map_err(|error| ServiceError::Settings(format!("no runtime: {error}")))?;
-        match runtime.spawn(call).await {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(ServiceError::Settings("the runtime was stopped".to_owned())),
-        }
-    }
-}
-
-impl fmt::Debug for Surroundings {
+impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Surroundings")
+        write!(f, "`{}`: {}", self.place, self.outcome)
     }
 }
 
-/// Who named a key: that decides whether credentials may go where it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamedBy {
-    /// The command line or the configuration: somebody who encrypts said so.
-    Configuration,
-    /// An encrypted file. Anybody can have written it, to have our credentials sent to them.
-    File,
-}
-
-/// Why a service did not wrap or unwrap.
+/// Why a service did not do it: wrap, unwrap, or give a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
@@ -140,6 +92,18 @@ pub enum ServiceError {
         address: String,
         /// How many.
         attempts: u32,
+        /// When it wants to be asked again, from now; `None` where it does not say.
+        retry_after: Option<Duration>,
+    },
+    /// There is no token of the service account that was to log in.
+    #[error("no token of the service account {service_account}: {reason}")]
+    NoToken {
+        /// `namespace/name`.
+        service_account: String,
+        /// Why.
+        reason: String,
+        /// May it be there later, with nothing changed?
+        is_transient: bool,
     },
     /// No answer came.
     #[error("{address} cannot be reached: {reason}")]

@@ -1,0 +1,202 @@
+//! HashiCorp Vault and OpenBao: the client of one server, which keys (transit) and stores (KV) share.
+//!
+//! ```text
+//! Call ─ Client::send ─▶ Answer      GET or POST below /v1/, with the token and the namespace
+//!          │
+//!          ├─ no token yet, or it is over ─▶ Login: auth/MOUNT/login ─▶ token, kept until shortly before its end
+//!          ├─ 429, 5xx, silence ─▶ again, after a wait       307 ─▶ there, if the token may go there
+//!          └─ 403 ─▶ is the token still one? if not, another one
+//! ```
+//! What an answer means beyond its status is the caller's: a key, a secret. What all have in common is [`Answer::refusal`].
+//! Tokens and bodies lie in memory that is wiped, but for what the HTTP library copies into its buffers.
+//!
+//! Source: HashiCorp's HTTP API of Vault 1.21, which OpenBao keeps.
+
+mod allowed;
+mod answer;
+mod client;
+mod login;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bulla_wipe::Wiping;
+use http::Method;
+
+pub use crate::address::{Address, AddressError, Base};
+pub use crate::transport::Authorities;
+pub use allowed::AllowedAddresses;
+pub use answer::{Answer, Asked};
+pub use client::Client;
+pub use login::Login;
+
+/// How Vault is used.
+#[derive(Debug)]
+pub struct Settings {
+    /// Who we are.
+    pub login: Login,
+    /// The namespace of requests (`VAULT_NAMESPACE`).
+    pub namespace: Option<String>,
+    /// The namespace of the login, if it is another one.
+    pub login_namespace: Option<String>,
+    /// Headers that every request has.
+    pub headers: Vec<(String, String)>,
+    /// The only authorities that are trusted; `None` for those of the system, which are looked for where OpenSSL does,
+    /// `SSL_CERT_FILE` included.
+    pub authorities: Option<Authorities>,
+    /// Where a token may go, beside the address that the client is for.
+    pub allowed: AllowedAddresses,
+    /// What is waited for, and for how long.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// With this login, and everything else as it usually is.
+    pub fn new(login: Login) -> Self {
+        Self {
+            login,
+            namespace: None,
+            login_namespace: None,
+            headers: Vec::new(),
+            authorities: None,
+            allowed: AllowedAddresses::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a client waits for, and for how long. The default is that of a command, whose user sits there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How often a question is asked.
+    pub attempts: u32,
+    /// How often it is asked if no answer comes: whoever mistyped an address is not kept waiting.
+    pub silent_attempts: u32,
+    /// How often it is asked if it was asked too often.
+    pub throttled_attempts: u32,
+    /// The longest first wait; each next one is twice as long.
+    pub first_wait: Duration,
+    /// No wait is longer, whatever the server asks for.
+    pub longest_wait: Duration,
+    /// How long one attempt may take.
+    pub attempt: Duration,
+    /// How many calls are under way at once.
+    pub calls: usize,
+    /// The longest answer in bytes.
+    pub answer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            silent_attempts: 3,
+            throttled_attempts: 5,
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(10),
+            attempt: Duration::from_secs(30),
+            calls: 8,
+            // Those of transit have some hundred.
+            answer: 1 << 20,
+        }
+    }
+}
+
+/// What is asked of Vault.
+#[derive(Debug)]
+pub struct Call<'a> {
+    method: Method,
+    /// Below `/v1/`, as policies have it; nothing in it is escaped yet.
+    path: &'a str,
+    query: Vec<(&'a str, &'a str)>,
+    body: Wiping<Vec<u8>>,
+}
+
+impl<'a> Call<'a> {
+    /// Reads what is at `path`. The caller sees to it that no part of it is `..`.
+    pub fn read(path: &'a str) -> Self {
+        Self { method: Method::GET, path, query: Vec::new(), body: Wiping::default() }
+    }
+
+    /// Sends `body`, an object in JSON, to `path`.
+    pub fn update(path: &'a str, body: Wiping<Vec<u8>>) -> Self {
+        Self { method: Method::POST, path, query: Vec::new(), body }
+    }
+
+    /// The same, with a parameter.
+    #[must_use]
+    pub fn with(mut self, name: &'a str, value: &'a str) -> Self {
+        self.query.push((name, value));
+        self
+    }
+
+    /// The capability that a policy must grant for it.
+    fn capability(&self) -> &'static str {
+        if self.method == Method::GET { "read" } else { "update" }
+    }
+
+    /// Path and query of its URI.
+    fn target(&self) -> String {
+        let mut target = format!("/v1/{}", escape(self.path));
+        for (index, (name, value)) in self.query.iter().enumerate() {
+            target.push(if index == 0 { '?' } else { '&' });
+            // A slash stands for itself in a query, too.
+            let _ = write!(target, "{}={}", escape(name), escape(value));
+        }
+        target
+    }
+}
+
+/// A JSON object of texts. Bytes that are no UTF-8 become Vault's to refuse.
+pub fn object(fields: &[(&str, &[u8])]) -> Wiping<Vec<u8>> {
+    let mut body = Wiping::<Vec<u8>>::default();
+    for (index, (name, text)) in fields.iter().enumerate() {
+        body.append(if index == 0 { b"{\"" } else { b",\"" });
+        body.append(name.as_bytes());
+        body.append(b"\":\"");
+        for byte in *text {
+            match byte {
+                b'"' | b'\\' => body.append(&[b'\\', *byte]),
+                0..=31 => body.append(format!("\\u{byte:04x}").as_bytes()),
+                byte => body.append(&[*byte]),
+            }
+        }
+        body.append(b"\"");
+    }
+    body.append(b"}");
+    body
+}
+
+/// `path` for a URI: what is neither unreserved nor a slash is escaped.
+fn escape(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => escaped.push(byte as char),
+            byte => {
+                let _ = write!(escaped, "%{byte:02X}");
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_json_whatever_its_texts_are() {
+        let body = object(&[("a", b"x\"y\\z\n\x01"), ("b", "é".as_bytes())]);
+        let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(read, serde_json::json!({"a": "x\"y\\z\n\u{1}", "b": "é"}));
+    }
+
+    #[test]
+    fn a_call_becomes_a_target_in_which_nothing_is_read_otherwise() {
+        let call = Call::read("secret/data/a b/c?d#e%2e-é").with("version", "3&x=1").with("list", "true");
+        assert_eq!(call.target(), "/v1/secret/data/a%20b/c%3Fd%23e%252e-%C3%A9?version=3%26x%3D1&list=true");
+        assert_eq!(call.capability(), "read");
+        assert_eq!(Call::update("transit/encrypt/k", object(&[])).capability(), "update");
+    }
+}
