@@ -56,7 +56,7 @@ bench-controller:
 
 ## peers: build the real programs that the tests compare with, once, into a cache outside the checkout
 peers:
-	@checks/prerequisites.sh go
+	@checks/prerequisites.sh go python
 	@tests/peers/build.sh
 
 ## fuzz: every fuzz target for a minute (FUZZ_SECONDS=60); needs a nightly toolchain

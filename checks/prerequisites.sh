@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Says what is missing on this machine before anything is built, all of it at once, and how to get it.
 #
-#   prerequisites.sh NEED...     rust, c, go, cluster, network; exit code 1 when something is missing
+#   prerequisites.sh NEED...     rust, c, go, python, cluster, network; exit code 1 when something is missing
 #   prerequisites.sh --quiet NEED...   only the exit code
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -41,6 +41,18 @@ need_go() {
   fi
   found=$(GOTOOLCHAIN=local go env GOVERSION) found=${found#go}
   at_least "$wanted" "${found%%[ -]*}" || miss "Go $wanted or newer (https://go.dev/dl): this is $found"
+}
+
+need_python() {
+  local wanted python=${PYTHON:-python3}
+  wanted=$(sed -n 's/^minimum_python=//p' tests/peers/build.sh)
+  if ! has "$python"; then
+    miss "Python $wanted or newer with venv (Debian: python3-venv): moto, which stands for AWS, runs on it. BULLA_WITHOUT_PEERS=1 make test runs the tests that need none of the real programs"
+  elif ! "$python" -c "import sys; sys.exit(sys.version_info < (${wanted/./, }))"; then
+    miss "Python $wanted or newer: this is $("$python" --version); PYTHON=PROGRAM names another one"
+  else
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || miss "Python's venv (Debian: python3-venv)"
+  fi
 }
 
 need_cluster() {

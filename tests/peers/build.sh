@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Builds the programs that the tests prove against, from the Go module proxy, into a cache outside the repository.
+# Builds the programs that the tests prove against, from the Go module proxy and PyPI, into a cache outside the repository.
 #
-#   build.sh [SET...]        build what is missing (all sets when none is named): tools, controlplane, vault, corpus
+#   build.sh [SET...]        build what is missing (all sets when none is named): tools, controlplane, vault, moto, corpus
 #   build.sh --path SET      print the folder of a set; fail when it has not been built
 #   build.sh --versions      print what is pinned
 #   build.sh --prune         remove every set that does not belong to this checkout
 #
 # A set lies in ${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers/SET-KEY. KEY is a hash of all that goes in (go.mod,
-# go.sum, our sources, this file's flags, the Go toolchain), so a set that did not change is found at once, and a set is
+# go.sum, our sources, this file's flags, the toolchain), so a set that did not change is found at once, and a set is
 # only there when it is whole: it is built in a folder beside and renamed.
 set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers
-all_sets=(tools controlplane vault corpus)
+all_sets=(tools controlplane vault moto corpus)
 minimum_go=1.26.4
+minimum_python=3.11
+python=${PYTHON:-python3}
 
 # The same flags for every build, always: with others, Go compiles everything anew.
 export CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' GOTOOLCHAIN=local GOWORK=off
@@ -23,16 +25,28 @@ unset GOOS GOARCH
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
 
-check_prerequisites() {
+check_prerequisites() { # [set...]
+  case " $* " in *" moto "*) check_python ;; esac
+  [ "$*" = moto ] || check_go
+  command -v sha256sum >/dev/null || fail "sha256sum is missing: install coreutils"
+}
+
+check_go() {
   command -v go >/dev/null || fail "Go is missing. The real sops, kubeseal and kube-apiserver are built with Go $minimum_go or newer: install it (https://go.dev/dl) and put it on PATH. BULLA_WITHOUT_PEERS=1 runs the tests that need none of them."
   local go_version
   go_version=$(go env GOVERSION); go_version=${go_version#go}; go_version=${go_version%%[ -]*}
   [ "$(printf '%s\n' "$minimum_go" "$go_version" | sort -V | head -1)" = "$minimum_go" ] ||
     fail "Go $go_version is too old: install $minimum_go or newer"
-  command -v sha256sum >/dev/null || fail "sha256sum is missing: install coreutils"
 }
 
-module_folder() { case $1 in tools) echo oracle ;; controlplane) echo controlplane ;; vault) echo vault ;; *) fail "no such set: $1 (there are: ${all_sets[*]})" ;; esac; }
+check_python() {
+  command -v "$python" >/dev/null || fail "Python is missing. moto, which stands for AWS, needs Python $minimum_python or newer with venv (Debian: python3-venv). BULLA_WITHOUT_PEERS=1 runs the tests that need none of the real programs."
+  "$python" -c "import sys; sys.exit(sys.version_info < (${minimum_python/./, }))" ||
+    fail "$("$python" --version) is too old: install $minimum_python or newer, or name one with PYTHON"
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "this Python cannot make environments: install its venv (Debian: python3-venv)"
+}
+
+module_folder() { case $1 in tools) echo oracle ;; controlplane | vault) echo "$1" ;; *) fail "no such set: $1 (there are: ${all_sets[*]})" ;; esac; }
 
 # The version that go.mod pins for a module.
 pinned() { # module-folder module
@@ -49,13 +63,21 @@ versions() {
     "kube-apiserver, kubectl   $kubernetes" \
     "etcd                      $etcd" \
     "kubeseal, its controller  $(pinned controlplane github.com/bitnami/sealed-secrets)" \
-    "vault                     $(pinned vault github.com/hashicorp/vault)"
+    "vault                     $(pinned vault github.com/hashicorp/vault)" \
+    "moto                      v$(sed -n 's/^moto==\([^ ]*\).*/\1/p' "$here/moto/requirements.txt")"
 }
+
+check_set() { case $1 in moto | corpus) ;; *) module_folder "$1" >/dev/null ;; esac; }
 
 # All that the result depends on.
 key() { # set
   if [ "$1" = corpus ]; then
     { cat "$here"/{oracle,controlplane}/go.{mod,sum}; declare -f build_corpus; } | sha256sum | cut -c1-16
+    return
+  fi
+  if [ "$1" = moto ]; then
+    { "$python" -c 'import platform, sys; print(sys.version, sys.prefix, platform.machine())'
+      cat "$here"/moto/{requirements.txt,server.py}; declare -f build_moto; } | sha256sum | cut -c1-16
     return
   fi
   local folder; folder=$(module_folder "$1")
@@ -89,6 +111,16 @@ build_controlplane() { # folder
 build_vault() { # folder
   cd "$here/vault"
   go build -ldflags '-s -w' -o "$1/bin/" .
+}
+
+# An environment of its own, from wheels with the hashes that are pinned; nothing is built, and nothing comes along that is not on the list.
+build_moto() { # folder
+  "$python" -m venv "$1"
+  "$1/bin/python" -m pip --quiet --disable-pip-version-check --no-input install \
+    --require-hashes --no-deps --only-binary :all: --requirement "$here/moto/requirements.txt"
+  # What pip wrote names the folder that this is built in.
+  find "$1/bin" -type f -delete
+  install -m 755 "$here/moto/server.py" "$1/bin/server.py"
 }
 
 # Real manifests: the YAML and JSON files that lie in the modules which the other two sets are built from.
@@ -154,16 +186,16 @@ case ${1:-} in
   --versions) versions ;;
   --path)
     [ $# = 2 ] || fail "usage: build.sh --path SET"
-    check_prerequisites
-    [ "$2" = corpus ] || module_folder "$2" >/dev/null
+    check_set "$2"
+    check_prerequisites "$2"
     folder=$(folder_of "$2")
     [ -d "$folder" ] || fail "the set \`$2\` has not been built: run \`make peers\`"
     echo "$folder" ;;
-  --prune) check_prerequisites; prune ;;
+  --prune) check_prerequisites "${all_sets[@]}"; prune ;;
   -*) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
   *)
-    check_prerequisites
     sets=("$@"); [ $# -gt 0 ] || sets=("${all_sets[@]}")
-    for set in "${sets[@]}"; do [ "$set" = corpus ] || module_folder "$set" >/dev/null; done
+    for set in "${sets[@]}"; do check_set "$set"; done
+    check_prerequisites "${sets[@]}"
     for set in "${sets[@]}"; do build "$set"; done ;;
 esac

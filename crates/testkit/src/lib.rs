@@ -5,6 +5,7 @@
 //!                                       ├─▶ oracle   go-yaml, SOPS' trees, Go's regular expressions, one answer a line
 //!                                       ├─▶ sealing  the hybrid encryption of Sealed Secrets, likewise
 //!                                       ├─▶ vault    HashiCorp Vault, in memory
+//!             └── PyPI ────────────────▶├─▶ moto     AWS' KMS, Secrets Manager, SSM, STS and IAM, in memory
 //!                                       └─▶ corpus   real manifests
 //! control-plane.sh ─────────────▶ control_plane      etcd, kube-apiserver, the controllers; a namespace a test
 //! mutate  variants of a text, from a seed            process  a program run and measured
@@ -16,6 +17,7 @@
 
 pub mod control_plane;
 pub mod corpus;
+pub mod moto;
 pub mod mutate;
 pub mod oracle;
 pub mod peers;

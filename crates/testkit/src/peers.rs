@@ -13,6 +13,8 @@ pub enum Set {
     ControlPlane,
     /// Vault.
     Vault,
+    /// moto, which stands for AWS.
+    Moto,
     /// Real manifests.
     Corpus,
 }
@@ -23,6 +25,7 @@ impl Set {
             Self::Tools => "tools",
             Self::ControlPlane => "controlplane",
             Self::Vault => "vault",
+            Self::Moto => "moto",
             Self::Corpus => "corpus",
         }
     }
@@ -33,7 +36,7 @@ impl Set {
 /// # Panics
 /// If it has not been built for this checkout; the message says how.
 pub fn folder(set: Set) -> PathBuf {
-    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 4] = [const { OnceLock::new() }; 4];
+    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 5] = [const { OnceLock::new() }; 5];
     let folder = FOLDERS[set as usize].get_or_init(|| find(set));
     folder.clone().unwrap_or_else(|reason| {
         panic!("{reason}\nrun `make peers`, or set BULLA_WITHOUT_PEERS=1 to leave out the tests that need the real programs")
