@@ -3,6 +3,8 @@
 //! Source: sealed-secrets 0.38.4 `pkg/apis/sealedsecrets/v1alpha1/types.go` and `helm/sealed-secrets/crds`. Field order is upstream's
 //! order of output. Invariant: no type here holds a plaintext; what is in a SealedSecret is public.
 
+mod decode;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 

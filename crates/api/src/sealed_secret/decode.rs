@@ -7,46 +7,15 @@
 //!
 //! Invariant: an error names a field and types, and quotes nothing that stands in the object but its keys.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize as _;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::sealed_secret::{
+use super::{
     API_VERSION, Condition, ConditionStatus, KIND, SealedSecret, SealedSecretSpec, SealedSecretStatus, SecretTemplate,
     TemplateMetadata,
 };
-
-/// Why an object is not a SealedSecret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// It says that it is of another kind, or does not say what it is.
-    #[error("not a {KIND} of {API_VERSION}: `{field}` is {}", .found.as_deref().map_or("absent".to_owned(), |found| format!("`{found}`")))]
-    Kind {
-        /// `kind` or `apiVersion`.
-        field: &'static str,
-        /// What stands there.
-        found: Option<String>,
-    },
-    /// A field that must be there is not.
-    #[error("`{field}` is missing")]
-    Missing {
-        /// Path of the field.
-        field: &'static str,
-    },
-    /// A field is of the wrong type.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Type {
-        /// Path of the field, `spec.encryptedData.password` for example.
-        field: String,
-        /// What belongs there.
-        expected: &'static str,
-        /// What stands there, by its type.
-        found: &'static str,
-    },
-}
+use crate::fields::{DecodeError, list_of_strings, mismatch, object, optional_string, present, strings};
 
 impl SealedSecret {
     /// Reads a whole manifest.
@@ -58,7 +27,12 @@ impl SealedSecret {
         for (field, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
             let found = object.get(field).and_then(Value::as_str);
             if found != Some(expected) {
-                return Err(DecodeError::Kind { field, found: found.map(str::to_owned) });
+                return Err(DecodeError::Kind {
+                    kind: KIND,
+                    version: API_VERSION,
+                    field,
+                    found: found.map(str::to_owned),
+                });
             }
         }
         Self::decode(metadata(object.get("metadata"))?, manifest)
@@ -72,7 +46,7 @@ impl SealedSecret {
     /// [`DecodeError::Missing`] if there is no `spec`; [`DecodeError::Type`] for the first field, in the order of the specification,
     /// that is of another type than documented.
     pub fn decode(metadata: ObjectMeta, data: &Value) -> Result<Self, DecodeError> {
-        let spec = present(data.get("spec")).ok_or(DecodeError::Missing { field: "spec" })?;
+        let spec = present(data.get("spec")).ok_or_else(|| DecodeError::Missing { field: "spec".to_owned() })?;
         Ok(Self { metadata, spec: spec_of(spec)?, status: present(data.get("status")).and_then(status_of) })
     }
 }
@@ -167,49 +141,6 @@ fn condition_of(value: &Value) -> Option<Condition> {
         last_update_time: time("lastUpdateTime"),
         last_transition_time: time("lastTransitionTime"),
     })
-}
-
-fn strings(field: &str, value: Option<&Value>) -> Result<BTreeMap<String, String>, DecodeError> {
-    let Some(value) = present(value) else { return Ok(BTreeMap::new()) };
-    object(field, value)?
-        .iter()
-        .map(|(key, value)| Ok((key.clone(), string(|| format!("{field}.{key}"), value)?)))
-        .collect()
-}
-
-fn list_of_strings(field: &str, value: Option<&Value>) -> Result<Vec<String>, DecodeError> {
-    let Some(value) = present(value) else { return Ok(Vec::new()) };
-    let items = value.as_array().ok_or_else(|| mismatch(field, "a list of strings", value))?;
-    items.iter().enumerate().map(|(index, item)| string(|| format!("{field}[{index}]"), item)).collect()
-}
-
-fn optional_string(field: &str, value: Option<&Value>) -> Result<Option<String>, DecodeError> {
-    present(value).map(|value| string(|| field.to_owned(), value)).transpose()
-}
-
-fn string(field: impl FnOnce() -> String, value: &Value) -> Result<String, DecodeError> {
-    value.as_str().map(str::to_owned).ok_or_else(|| mismatch(field(), "a string", value))
-}
-
-fn object<'a>(field: &str, value: &'a Value) -> Result<&'a Map<String, Value>, DecodeError> {
-    let field = if field.is_empty() { "the manifest" } else { field };
-    value.as_object().ok_or_else(|| mismatch(field, "an object", value))
-}
-
-fn present(value: Option<&Value>) -> Option<&Value> {
-    value.filter(|value| !value.is_null())
-}
-
-fn mismatch(field: impl Into<String>, expected: &'static str, value: &Value) -> DecodeError {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    DecodeError::Type { field: field.into(), expected, found }
 }
 
 #[cfg(test)]
