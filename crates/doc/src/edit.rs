@@ -1,5 +1,7 @@
 //! Changes to a document. What no change touches keeps its bytes.
 
+mod replace;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;

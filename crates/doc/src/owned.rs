@@ -205,7 +205,7 @@ fn base64_of(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-fn feed_items(items: &[Item], writer: &mut Writer) {
+pub(crate) fn feed_items(items: &[Item], writer: &mut Writer) {
     for item in items {
         match item {
             Item::Comment { text, inline: true } => writer.inline_comment(text),
