@@ -69,6 +69,12 @@ pub struct Configuration {
     pub disabled: Vec<Rule>,
 }
 
+/// Is `text` filled in by something else (`${NAME}`, `<path:…>`), or meant to be replaced by a person? `is_base64` for `data` of a Secret.
+pub fn is_placeholder(text: &str, is_base64: bool) -> bool {
+    let class = if is_base64 { value::class_of_base64(text) } else { value::class(text) };
+    class == value::Class::Placeholder
+}
+
 /// Looks at a file. `path` is from the root of the repository, with `/`: names count for some rules.
 pub fn check(path: &str, bytes: &[u8], tree: &dyn Tree, configuration: &Configuration) -> Report {
     let mut cx = context::Context::new(path, tree, configuration);

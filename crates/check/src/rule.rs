@@ -158,6 +158,21 @@ impl Rule {
         }
     }
 
+    /// Why a finding of it is left to a person; `None` if encrypting the file, or sealing the Secret, is what there is to do.
+    pub const fn left_because(self) -> Option<&'static str> {
+        Some(match self {
+            Self::KS001 | Self::KS002 | Self::KS006 | Self::KS009 => return None,
+            Self::KS003 | Self::KS004 => "kustomize reads this file as it is, so it cannot be encrypted",
+            Self::KS005 => "a template cannot be encrypted",
+            Self::KS010 => "nothing is deleted that somebody may need",
+            Self::KS011 => {
+                "a key that opens what is encrypted is to be replaced; encrypting the file would only hide it"
+            }
+            Self::KE101 | Self::KE103 | Self::KE104 => "the file is encrypted, and changing it takes its key",
+            Self::KC202 => "what of the template is secret is for a person to say",
+        })
+    }
+
     /// Of two findings in the same place the one with the smaller rank stays: it says more.
     pub(crate) const fn rank(self) -> u8 {
         match self {

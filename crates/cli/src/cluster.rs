@@ -120,11 +120,7 @@ impl CertificateArgs {
     /// [`Exit::Cluster`] if nobody answers; [`Exit::Input`] if what there is is no certificate.
     pub(crate) fn get(&self) -> Result<Certificate, CommandError> {
         match self.cert.as_deref().filter(|cert| !cert.is_empty()) {
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => from_url(url),
-            Some(path) => {
-                let path = PathBuf::from(path.strip_prefix("file://").unwrap_or(path));
-                Certificate::from_pem(&read_file(&path)?.bytes).in_file(&path)
-            }
+            Some(place) => certificate_at(place),
             None => {
                 let text = self
                     .cluster
@@ -140,17 +136,33 @@ impl CertificateArgs {
     /// # Errors
     /// As [`CertificateArgs::get`], and [`Exit::Expired`].
     pub(crate) fn get_valid(&self, cx: &Context) -> Result<Certificate, CommandError> {
-        let certificate = self.get()?;
-        if certificate.expired(cx.now()) {
-            let date = certificate.not_after().strftime("%B %-d, %Y").to_string();
-            return Err(CommandError::new(
-                Exit::Expired,
-                format!("failed to encrypt using an expired certificate on {date}"),
-            )
-            .hint("fetch the certificate in use with `bulla cert`"));
-        }
-        Ok(certificate)
+        valid(self.get()?, cx)
     }
+}
+
+/// Reads the certificate of a file, or fetches that of an address. The first of the text counts.
+///
+/// # Errors
+/// As [`CertificateArgs::get`].
+pub(crate) fn certificate_at(place: &str) -> Result<Certificate, CommandError> {
+    if place.starts_with("http://") || place.starts_with("https://") {
+        return from_url(place);
+    }
+    let path = PathBuf::from(place.strip_prefix("file://").unwrap_or(place));
+    Certificate::from_pem(&read_file(&path)?.bytes).in_file(&path)
+}
+
+/// Refuses a certificate that is expired.
+///
+/// # Errors
+/// [`Exit::Expired`].
+pub(crate) fn valid(certificate: Certificate, cx: &Context) -> Result<Certificate, CommandError> {
+    if certificate.expired(cx.now()) {
+        let date = certificate.not_after().strftime("%B %-d, %Y").to_string();
+        let message = format!("failed to encrypt using an expired certificate on {date}");
+        return Err(CommandError::new(Exit::Expired, message).hint("fetch the certificate in use with `bulla cert`"));
+    }
+    Ok(certificate)
 }
 
 /// Fetches a certificate from an address, such as a controller's `/v1/cert.pem`.

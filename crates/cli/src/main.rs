@@ -11,6 +11,7 @@
 //! recipients   who may read a new file: `--age`, or the first rule that matches in `.sops.yaml`
 //! value        the value that `set` and `seal --raw` take
 //! key_path     what is at a path of a document
+//! git          what Git ignores, and what it would commit
 //! manifest     Kubernetes manifests: YAML or JSON streams ⇄ JSON values
 //! value        the one value that `set` and `seal --raw` take
 //! cluster      the controller, through the API server's service proxy
@@ -29,6 +30,7 @@ mod context;
 mod error;
 mod exit;
 mod files;
+mod git;
 mod hardening;
 mod identities;
 mod key_path;

@@ -87,6 +87,14 @@ pub(crate) fn read(source: &Source, format: Format) -> Result<Vec<Manifest>, Com
     Ok(manifests)
 }
 
+/// The object that a mapping of a document is.
+///
+/// # Errors
+/// [`Exit::Input`], with line and column.
+pub(crate) fn object_of(mapping: Node<'_>) -> Result<SecretValue, CommandError> {
+    value_of(mapping, 0).map(SecretValue).map_err(|error| CommandError::new(Exit::Input, error))
+}
+
 /// The objects of a `List`, or the object itself.
 fn take_apart(mut object: SecretValue, place: &str, manifests: &mut Vec<Manifest>) {
     let is_list = object["kind"].as_str().is_none_or(|kind| kind == "List" || kind == "SecretList");
@@ -163,12 +171,9 @@ fn scalar_of(node: Node<'_>) -> Option<Value> {
 /// Writes objects one after the other: YAML with `---` between them and sorted keys, JSON indented by two blanks in the order of fields;
 /// so do `kubectl` and `kubeseal`.
 pub(crate) fn write(objects: &[SecretValue], format: Format) -> Wiping<Vec<u8>> {
-    let trees: Vec<Tree> = objects.iter().map(|object| tree_of(object)).collect();
+    let trees: Vec<Tree> = objects.iter().map(|object| tree_for(object, format)).collect();
     match format {
-        Format::Yaml => {
-            let sorted: Vec<Tree> = trees.into_iter().map(sort).collect();
-            bulla_doc::write(&sorted, format, Some(2))
-        }
+        Format::Yaml => bulla_doc::write(&trees, format, Some(2)),
         Format::Json => {
             let texts: Vec<_> =
                 trees.iter().map(|tree| bulla_doc::write(std::slice::from_ref(tree), format, Some(2))).collect();
@@ -179,6 +184,12 @@ pub(crate) fn write(objects: &[SecretValue], format: Format) -> Wiping<Vec<u8>> 
             joined
         }
     }
+}
+
+/// An object as it is written in a file of this format.
+pub(crate) fn tree_for(object: &SecretValue, format: Format) -> Tree {
+    let tree = tree_of(object);
+    if format == Format::Yaml { sort(tree) } else { tree }
 }
 
 fn tree_of(value: &Value) -> Tree {

@@ -22,7 +22,7 @@ use crate::services;
 use crate::terminal::Terminal;
 
 /// For whom, and what.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct RecipeArgs {
     /// Recipients of age who can open it, separated by commas; keys named here replace those of the rule
     #[arg(
@@ -48,7 +48,7 @@ pub(crate) struct RecipeArgs {
 }
 
 /// What is encrypted: at most one of the six.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "What is encrypted")]
 struct SelectorArgs {
     /// Only values below keys that match this regular expression (Go's syntax)
@@ -152,6 +152,11 @@ impl From<CommandError> for NoRecipe {
 }
 
 impl RecipeArgs {
+    /// What the rules say, and nothing else; `config` in place of the `.sops.yaml` above the file.
+    pub(crate) fn of_rules(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// The keys named. A comma at the end adds none, and neither does a variable that is empty.
     fn named(&self) -> Vec<KeyId> {
         let both = [(Source::Age, &self.age), (Source::HcVault, &self.hc_vault_transit)].into_iter();

@@ -1,25 +1,23 @@
 //! `bulla check`
 
+mod fix;
+mod select;
 mod staged;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bulla_check::output::{self, Sarif};
 use bulla_check::{Configuration, Report, Rule, Tree, check as check_file};
-use bulla_wipe::Wiping;
-use ignore::WalkBuilder;
 use rayon::prelude::*;
 
 use crate::app::Failure;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::files::{read_bytes, read_file};
+use crate::files::read_file;
+use fix::{File, FixArgs, fix};
+use select::{Beside, select, shown};
 use staged::{Index, Staged, staged};
-
-/// Files that are found in a directory and are larger hold no manifests.
-const LARGEST: u64 = 16 << 20;
 
 /// Find secrets in plain text, and encrypted files that are not what they say
 ///
@@ -31,7 +29,9 @@ Examples:
   bulla check                                  everything below this directory; exit code 1 if something is found
   bulla check --staged                         what would be committed now, for a pre-commit hook
   bulla check --format sarif > bulla.sarif     for code scanning
-  bulla check --without KS006 clusters/        all rules but one")]
+  bulla check --without KS006 clusters/        all rules but one
+  bulla check --fix                            encrypt what is plain, by the rules in .sops.yaml
+  bulla check --fix --plan --cert cert.pem     what would be encrypted or sealed, and what cannot be")]
 pub(crate) struct CheckArgs {
     /// Files and directories; this directory if none is named
     #[arg(value_name = "FILE")]
@@ -56,6 +56,9 @@ pub(crate) struct CheckArgs {
     /// Look at files that Git ignores, too
     #[arg(long)]
     no_ignore: bool,
+
+    #[command(flatten)]
+    fixing: FixArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -74,22 +77,33 @@ fn parse_rule(id: &str) -> Result<Rule, String> {
     id.parse::<Rule>().map_err(|error| error.to_string())
 }
 
+/// What is looked at.
+enum Files {
+    Tree { files: Vec<PathBuf>, beside: Beside },
+    Index(Vec<Staged>),
+}
+
+type Looked = Result<Report, CommandError>;
+
 pub(crate) fn check(cx: &Context, args: &CheckArgs) -> Result<(), Failure> {
     let configuration = Configuration { disabled: args.without.clone() };
-    let results: Vec<_> = if args.staged {
-        let one = |file: &Staged| Ok(check_file(&file.path, &file.bytes, &Index, &configuration));
-        staged(&args.files)?.par_iter().map(one).collect()
-    } else {
-        let one = |file: &PathBuf| -> Result<Report, CommandError> {
-            let source = read_file(file)?;
-            Ok(check_file(&shown(file), &source.bytes, &Beside { no_ignore: args.no_ignore }, &configuration))
-        };
-        select(&args.files, args.no_ignore)?.par_iter().map(one).collect()
-    };
+    let files = Files::select(cx, args)?;
+    let mut results: Vec<Looked> = files.look(&configuration, |_| true);
+    let mut failed = Vec::new();
+    let before = count(&results);
+    if args.fixing.fix {
+        let fixed = files.fix(cx, &args.fixing, &results, &configuration);
+        failed.extend(fixed.err().inspect(|error| cx.show(error)).map(|_| Exit::Failed));
+        if !args.fixing.plan {
+            files.look_again(cx, args, &mut results, &configuration)?;
+        }
+        let reports: Vec<&Report> = results.iter().flatten().collect();
+        fix::tell_what_is_left(cx, &reports);
+    }
     let files = results.len();
+    let found = count(&results);
 
     let mut reports = Vec::new();
-    let mut failed = Vec::new();
     for result in results {
         match result {
             Ok(report) if report.findings.is_empty() && report.unread.is_none() => {}
@@ -101,13 +115,102 @@ pub(crate) fn check(cx: &Context, args: &CheckArgs) -> Result<(), Failure> {
         }
     }
     cx.print(written(&reports, args.format).as_bytes())?;
-    let found: usize = reports.iter().map(|report| report.findings.len()).sum();
     let unread = reports.iter().filter(|report| report.unread.is_some()).count();
-    cx.status(summary(files, found, unread));
+    cx.status(summary(files, args.fixing.fix.then(|| before.saturating_sub(found)), found, unread));
     if found > 0 || (args.strict && unread > 0) {
         failed.push(Exit::Failed);
     }
     Failure::of_codes(failed).map_or(Ok(()), Err)
+}
+
+fn count(results: &[Looked]) -> usize {
+    results.iter().flatten().map(|report| report.findings.len()).sum()
+}
+
+impl Files {
+    fn select(cx: &Context, args: &CheckArgs) -> Result<Self, CommandError> {
+        if args.staged {
+            return Ok(Self::Index(staged(&args.files)?));
+        }
+        let files = select(cx, &args.files, args.no_ignore)?;
+        let beside = Beside::new(&files, args.no_ignore);
+        Ok(Self::Tree { files, beside })
+    }
+
+    /// Looks at those files that are `wanted`, by their number.
+    fn look(&self, configuration: &Configuration, wanted: impl Fn(usize) -> bool + Sync) -> Vec<Looked> {
+        match self {
+            Self::Tree { files, beside } => {
+                let wanted = files.par_iter().enumerate().filter(|(number, _)| wanted(*number));
+                let one = |(_, file): (usize, &PathBuf)| {
+                    let source = read_file(file)?;
+                    Ok(check_file(&shown(file), &source.bytes, beside, configuration))
+                };
+                wanted.map(one).collect()
+            }
+            Self::Index(files) => {
+                let wanted = files.par_iter().enumerate().filter(|(number, _)| wanted(*number));
+                wanted.map(|(_, file)| Ok(check_file(&file.shown, &file.bytes, &Index, configuration))).collect()
+            }
+        }
+    }
+
+    fn fix(
+        &self,
+        cx: &Context,
+        args: &FixArgs,
+        results: &[Looked],
+        configuration: &Configuration,
+    ) -> Result<(), CommandError> {
+        let files: Vec<File<'_>> = match self {
+            Self::Tree { files, .. } => files.iter().map(|file| File::Tree(file)).collect(),
+            Self::Index(files) => files.iter().map(File::Staged).collect(),
+        };
+        let tree: &(dyn Tree + Sync) = match self {
+            Self::Tree { beside, .. } => beside,
+            Self::Index(_) => &Index,
+        };
+        let of_reports =
+            files.into_iter().zip(results).filter_map(|(file, result)| Some((file, result.as_ref().ok()?)));
+        let found: Vec<_> = of_reports.filter(|(_, report)| !report.findings.is_empty()).collect();
+        if found.is_empty() { Ok(()) } else { fix(cx, args, &found, configuration, tree) }
+    }
+
+    /// Looks once more at the files that had findings: as they are now, whatever was done to them.
+    fn look_again(
+        self,
+        cx: &Context,
+        args: &CheckArgs,
+        results: &mut [Looked],
+        configuration: &Configuration,
+    ) -> Result<(), CommandError> {
+        let had_findings = |result: &Looked| result.as_ref().is_ok_and(|report| !report.findings.is_empty());
+        if !results.iter().any(had_findings) {
+            return Ok(());
+        }
+        let now = match self {
+            Self::Tree { .. } => self,
+            // The index is read anew; in it, a file may have another place.
+            Self::Index(files) => {
+                let Self::Index(mut now) = Self::select(cx, args)? else { return Ok(()) };
+                let place = |file: &Staged| files.iter().position(|old| old.path == file.path);
+                now.retain(|file| place(file).is_some());
+                now.sort_by_key(place);
+                if now.len() != files.len() {
+                    return Err(CommandError::new(Exit::ChangedMeanwhile, "other files are staged now")
+                        .hint("run the command again"));
+                }
+                Self::Index(now)
+            }
+        };
+        let places: Vec<usize> =
+            results.iter().enumerate().filter(|(_, result)| had_findings(result)).map(|(place, _)| place).collect();
+        let looked = now.look(configuration, |number| places.binary_search(&number).is_ok());
+        for (place, result) in places.into_iter().zip(looked) {
+            results[place] = result;
+        }
+        Ok(())
+    }
 }
 
 fn written(reports: &[Report], format: FormatName) -> String {
@@ -122,72 +225,12 @@ fn written(reports: &[Report], format: FormatName) -> String {
     }
 }
 
-fn summary(files: usize, found: usize, unread: usize) -> String {
+fn summary(files: usize, fixed: Option<usize>, found: usize, unread: usize) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let mut line = format!("{} checked, {}", count(files, "file"), count(found, "finding"));
-    if unread > 0 {
-        line = format!("{line}, {unread} not read");
-    }
-    line
-}
-
-/// As it is shown, and as rules see it: with `/`, without `./` before it.
-fn shown(file: &Path) -> String {
-    let shown = file.to_string_lossy();
-    shown.strip_prefix("./").unwrap_or(&shown).to_owned()
-}
-
-/// The files that `paths` mean, each once and in order. Names that begin with a dot count: `.env` is one.
-fn select(paths: &[PathBuf], no_ignore: bool) -> Result<Vec<PathBuf>, CommandError> {
-    let here = [PathBuf::from(".")];
-    let mut files = Vec::new();
-    for path in if paths.is_empty() { &here } else { paths } {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let first = files.len();
-        for entry in walk(path, no_ignore).build() {
-            let entry = entry.map_err(|error| CommandError::new(Exit::Input, error).at(path.display()))?;
-            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            if is_file && entry.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST) {
-                files.push(entry.into_path());
-            }
-        }
-        files[first..].sort();
-    }
-    let mut seen = std::collections::HashSet::new();
-    files.retain(|file| seen.insert(file.clone()));
-    Ok(files)
-}
-
-fn walk(directory: &Path, no_ignore: bool) -> WalkBuilder {
-    let mut builder = WalkBuilder::new(directory);
-    builder
-        .hidden(false)
-        .ignore(false)
-        .git_ignore(!no_ignore)
-        .git_exclude(!no_ignore)
-        .git_global(!no_ignore)
-        .parents(!no_ignore)
-        .filter_entry(|entry| entry.file_name() != ".git");
-    builder
-}
-
-/// The files beside the one that is looked at, as far as Git has them.
-struct Beside {
-    no_ignore: bool,
-}
-
-impl Tree for Beside {
-    fn read(&self, path: &str) -> Option<Wiping<Vec<u8>>> {
-        let path = Path::new(path);
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST) {
-            return None;
-        }
-        let mut entries = walk(directory, self.no_ignore).max_depth(Some(1)).build().filter_map(Result::ok);
-        entries.find(|entry| Some(entry.file_name()) == path.file_name())?;
-        read_bytes(path).ok()
-    }
+    let findings = match fixed {
+        Some(fixed) => format!("{} fixed, {found} left", count(fixed, "finding")),
+        None => count(found, "finding"),
+    };
+    let unread = if unread > 0 { format!(", {unread} not read") } else { String::new() };
+    format!("{} checked, {findings}{unread}", count(files, "file"))
 }

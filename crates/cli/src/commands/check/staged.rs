@@ -1,7 +1,9 @@
 //! What Git would commit now: the files in its index, as they are there.
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bulla_check::Tree;
@@ -9,11 +11,18 @@ use bulla_wipe::Wiping;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::git::{self, git};
 
 /// A file of the index.
 pub(super) struct Staged {
-    /// From the root of the repository, with `/`.
-    pub(super) path: String,
+    /// From the root of the repository.
+    pub(super) path: PathBuf,
+    /// The same for people and rules, with `/`.
+    pub(super) shown: String,
+    /// As Git writes it: `100644` or `100755`.
+    pub(super) mode: String,
+    /// The name of its content.
+    pub(super) object: String,
     pub(super) bytes: Wiping<Vec<u8>>,
 }
 
@@ -22,56 +31,59 @@ pub(super) struct Staged {
 /// # Errors
 /// [`Exit::Input`] if this is no repository, or there is no Git.
 pub(super) fn staged(paths: &[PathBuf]) -> Result<Vec<Staged>, CommandError> {
-    let mut list = Command::new("git");
-    list.args(["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=ACMT", "--"])
-        .args(paths);
-    let list = list.stdin(Stdio::null()).output().map_err(|error| refused(&error))?;
-    if !list.status.success() {
-        return Err(CommandError::new(
-            Exit::Input,
-            "`git diff --cached` failed: is this directory in a Git repository?",
-        ));
-    }
-    let text = String::from_utf8_lossy(&list.stdout);
-    let mut fields = text.split('\0');
+    const LIST: [&str; 9] =
+        ["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-relative", "--diff-filter=ACMT", "--"];
+    let mut list = git(Path::new("."), LIST);
+    list.args(paths);
+    let list = git::answer(list, None).map_err(|error| {
+        // Outside of a repository it says something else than that.
+        let reason = git::top().err().unwrap_or(error);
+        CommandError::from(reason).hint("`--staged` is for a directory of a Git repository")
+    })?;
+    let mut fields = git::names(&list);
     let mut files = Vec::new();
     while let (Some(change), Some(path)) = (fields.next(), fields.next()) {
         // `:100644 100644 OLD NEW M`
+        let change = change.to_string_lossy();
         let mut columns = change.split(' ').skip(1);
         let (mode, object) = (columns.next().unwrap_or_default(), columns.nth(1).unwrap_or_default());
         if mode.starts_with("100") {
-            files.push((path.to_owned(), object.to_owned()));
+            files.push(Staged {
+                path: PathBuf::from(path),
+                shown: path.to_string_lossy().into_owned(),
+                mode: mode.to_owned(),
+                object: object.to_owned(),
+                bytes: Wiping::default(),
+            });
         }
     }
-    contents(files)
+    read_contents(&mut files)?;
+    Ok(files)
 }
 
 /// Asks one process for all contents.
-fn contents(files: Vec<(String, String)>) -> Result<Vec<Staged>, CommandError> {
+fn read_contents(files: &mut [Staged]) -> Result<(), CommandError> {
     if files.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let mut git = Command::new("git");
-    git.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut git = git.spawn().map_err(|error| refused(&error))?;
-    let objects: Vec<&str> = files.iter().map(|(_, object)| object.as_str()).collect();
+    let mut git = git(Path::new("."), ["cat-file", "--batch"]);
+    let mut git = git.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| refused(&error))?;
+    let objects: Vec<&str> = files.iter().map(|file| file.object.as_str()).collect();
     let objects = objects.join("\n") + "\n";
     let stdin = git.stdin.take();
     // It answers while it is asked: who only asks waits for ever once the pipe is full.
     let asked = std::thread::spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(objects.as_bytes())));
     let mut answers = io::BufReader::new(git.stdout.take().ok_or_else(|| refused(&io::Error::other("no output")))?);
-    let mut staged = Vec::with_capacity(files.len());
-    for (path, _) in files {
-        let bytes = answer(&mut answers).map_err(|error| refused(&error).at(&path))?;
-        staged.push(Staged { path, bytes });
+    for file in files {
+        file.bytes = content(&mut answers).map_err(|error| refused(&error).at(&file.shown))?;
     }
     let _ = asked.join();
     git.wait().map_err(|error| refused(&error))?;
-    Ok(staged)
+    Ok(())
 }
 
 /// `OBJECT blob SIZE`, a line break, the content, a line break.
-fn answer(answers: &mut impl io::BufRead) -> io::Result<Wiping<Vec<u8>>> {
+fn content(answers: &mut impl io::BufRead) -> io::Result<Wiping<Vec<u8>>> {
     let mut head = String::new();
     answers.read_line(&mut head)?;
     let size = head.trim_end().rsplit_once(' ').and_then(|(_, size)| size.parse::<usize>().ok());
@@ -96,4 +108,47 @@ impl Tree for Index {
         let output = git.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
         output.status.success().then(|| Wiping::new(output.stdout))
     }
+}
+
+/// Is this the index that `git commit FILE` makes for one commit only? What is changed there is missing in the one that stays.
+pub(super) fn is_for_one_commit(index: Option<&OsStr>) -> bool {
+    index.and_then(|path| Path::new(path).file_name()).is_some_and(|name| name.as_bytes().starts_with(b"next-index-"))
+}
+
+/// The name that `content` has as the content of `path`, with the filters of that path applied. `stores` keeps it.
+pub(super) fn object_of(top: &Path, path: &Path, content: &[u8], stores: bool) -> Result<String, CommandError> {
+    let mut hash = git(top, ["hash-object", "--stdin"]);
+    if stores {
+        hash.arg("-w");
+    }
+    let mut option = std::ffi::OsString::from("--path=");
+    option.push(path);
+    hash.arg(option);
+    let answer = git::answer(hash, Some(content))?;
+    Ok(String::from_utf8_lossy(&answer).trim_end().to_owned())
+}
+
+/// Puts other objects in the place of staged ones: all or none. Files that somebody staged anew meanwhile are left, and named.
+pub(super) fn restage(top: &Path, changes: &[(&Staged, String)]) -> Result<Vec<String>, CommandError> {
+    let mut current = git(top, ["ls-files", "--stage", "-z", "--"]);
+    current.args(changes.iter().map(|(file, _)| &file.path));
+    let current = git::answer(current, None)?;
+    // `100644 OBJECT 0`, a tab, the name.
+    let is_current = |file: &Staged| {
+        let line = [file.mode.as_bytes(), b" ", file.object.as_bytes(), b" 0\t", file.path.as_os_str().as_bytes()];
+        let line = line.concat();
+        git::names(&current).any(|entry| entry.as_bytes() == line)
+    };
+    let (mut lines, mut left) = (Vec::new(), Vec::new());
+    for (file, object) in changes {
+        if !is_current(file) {
+            left.push(file.shown.clone());
+            continue;
+        }
+        lines.extend_from_slice(format!("{} {object}\t", file.mode).as_bytes());
+        lines.extend_from_slice(file.path.as_os_str().as_bytes());
+        lines.push(0);
+    }
+    git::answer(git(top, ["update-index", "-z", "--index-info"]), Some(&lines))?;
+    Ok(left)
 }
