@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the programs that the tests prove against, from the Go module proxy and PyPI, into a cache outside the repository.
 #
-#   build.sh [SET...]        build what is missing (all sets when none is named): tools, controlplane, vault, moto, corpus
+#   build.sh [SET...]        build what is missing; when none is named, what the tests need: tools, controlplane, vault, moto,
+#                            pre-commit, corpus; `make bench` needs gitleaks and detect-secrets, too
 #   build.sh --path SET      print the folder of a set; fail when it has not been built
 #   build.sh --versions      print what is pinned
 #   build.sh --prune         remove every set that does not belong to this checkout
@@ -13,7 +14,8 @@ set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers
-all_sets=(tools controlplane vault moto corpus)
+test_sets=(tools controlplane vault moto pre-commit corpus)
+all_sets=("${test_sets[@]}" gitleaks detect-secrets)
 minimum_go=1.26.4
 minimum_python=3.11
 python=${PYTHON:-python3}
@@ -25,9 +27,13 @@ unset GOOS GOARCH
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
 
+is_of_python() { case $1 in moto | pre-commit | detect-secrets) ;; *) return 1 ;; esac; }
+
 check_prerequisites() { # [set...]
-  case " $* " in *" moto "*) check_python ;; esac
-  [ "$*" = moto ] || check_go
+  local set has_python='' has_go=''
+  for set in "$@"; do if is_of_python "$set"; then has_python=1; else has_go=1; fi; done
+  [ -z "$has_python" ] || check_python
+  [ -z "$has_go" ] || check_go
   command -v sha256sum >/dev/null || fail "sha256sum is missing: install coreutils"
 }
 
@@ -40,13 +46,13 @@ check_go() {
 }
 
 check_python() {
-  command -v "$python" >/dev/null || fail "Python is missing. moto, which stands for AWS, needs Python $minimum_python or newer with venv (Debian: python3-venv). BULLA_WITHOUT_PEERS=1 runs the tests that need none of the real programs."
+  command -v "$python" >/dev/null || fail "Python is missing. moto, which stands for AWS, and pre-commit need Python $minimum_python or newer with venv (Debian: python3-venv). BULLA_WITHOUT_PEERS=1 runs the tests that need none of the real programs."
   "$python" -c "import sys; sys.exit(sys.version_info < (${minimum_python/./, }))" ||
     fail "$("$python" --version) is too old: install $minimum_python or newer, or name one with PYTHON"
   "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "this Python cannot make environments: install its venv (Debian: python3-venv)"
 }
 
-module_folder() { case $1 in tools) echo oracle ;; controlplane | vault) echo "$1" ;; *) fail "no such set: $1 (there are: ${all_sets[*]})" ;; esac; }
+module_folder() { case $1 in tools) echo oracle ;; controlplane | vault | gitleaks) echo "$1" ;; *) fail "no such set: $1 (there are: ${all_sets[*]})" ;; esac; }
 
 # The version that go.mod pins for a module.
 pinned() { # module-folder module
@@ -64,10 +70,15 @@ versions() {
     "etcd                      $etcd" \
     "kubeseal, its controller  $(pinned controlplane github.com/bitnami/sealed-secrets)" \
     "vault                     $(pinned vault github.com/hashicorp/vault)" \
-    "moto                      v$(sed -n 's/^moto==\([^ ]*\).*/\1/p' "$here/moto/requirements.txt")"
+    "moto                      v$(pinned_wheel moto)" \
+    "pre-commit                v$(pinned_wheel pre-commit)" \
+    "gitleaks                  $(pinned gitleaks github.com/zricethezav/gitleaks/v8)" \
+    "detect-secrets            v$(pinned_wheel detect-secrets)"
 }
 
-check_set() { case $1 in moto | corpus) ;; *) module_folder "$1" >/dev/null ;; esac; }
+pinned_wheel() { sed -n "s/^$1==\\([^ ]*\\).*/\\1/p" "$here/$1/requirements.txt"; } # set
+
+check_set() { [ "$1" = corpus ] || is_of_python "$1" || module_folder "$1" >/dev/null; }
 
 # All that the result depends on.
 key() { # set
@@ -75,9 +86,9 @@ key() { # set
     { cat "$here"/{oracle,controlplane}/go.{mod,sum}; declare -f build_corpus; } | sha256sum | cut -c1-16
     return
   fi
-  if [ "$1" = moto ]; then
+  if is_of_python "$1"; then
     { "$python" -c 'import platform, sys; print(sys.version, sys.prefix, platform.machine())'
-      cat "$here"/moto/{requirements.txt,server.py}; declare -f build_moto; } | sha256sum | cut -c1-16
+      cat "$here/$1"/{requirements.txt,*.py}; declare -f build_environment "build_$1"; } 2>/dev/null | sha256sum | cut -c1-16
     return
   fi
   local folder; folder=$(module_folder "$1")
@@ -113,15 +124,28 @@ build_vault() { # folder
   go build -ldflags '-s -w' -o "$1/bin/" .
 }
 
+build_gitleaks() { # folder
+  cd "$here/gitleaks"
+  go build -ldflags '-s -w' -o "$1/bin/gitleaks" github.com/zricethezav/gitleaks/v8
+}
+
 # An environment of its own, from wheels with the hashes that are pinned; nothing is built, and nothing comes along that is not on the list.
+build_environment() { # set folder
+  "$python" -m venv "$2"
+  "$2/bin/python" -m pip --quiet --disable-pip-version-check --no-input install \
+    --require-hashes --no-deps --only-binary :all: --requirement "$here/$1/requirements.txt"
+  # What pip wrote names the folder that this is built in: programs are run by `bin/python -m`.
+  find "$2/bin" -type f -delete
+}
+
 build_moto() { # folder
-  "$python" -m venv "$1"
-  "$1/bin/python" -m pip --quiet --disable-pip-version-check --no-input install \
-    --require-hashes --no-deps --only-binary :all: --requirement "$here/moto/requirements.txt"
-  # What pip wrote names the folder that this is built in.
-  find "$1/bin" -type f -delete
+  build_environment moto "$1"
   install -m 755 "$here/moto/server.py" "$1/bin/server.py"
 }
+
+build_pre-commit() { build_environment pre-commit "$1"; } # folder
+
+build_detect-secrets() { build_environment detect-secrets "$1"; } # folder
 
 # Real manifests: the YAML and JSON files that lie in the modules which the other two sets are built from.
 build_corpus() { # folder
@@ -192,9 +216,9 @@ case ${1:-} in
     [ -d "$folder" ] || fail "the set \`$2\` has not been built: run \`make peers\`"
     echo "$folder" ;;
   --prune) check_prerequisites "${all_sets[@]}"; prune ;;
-  -*) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  -*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
   *)
-    sets=("$@"); [ $# -gt 0 ] || sets=("${all_sets[@]}")
+    sets=("$@"); [ $# -gt 0 ] || sets=("${test_sets[@]}")
     for set in "${sets[@]}"; do check_set "$set"; done
     check_prerequisites "${sets[@]}"
     for set in "${sets[@]}"; do build "$set"; done ;;

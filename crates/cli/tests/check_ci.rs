@@ -1,5 +1,4 @@
-//! The hooks and the action, by running what they run: real `git commit`, the entries of `.pre-commit-hooks.yaml` as pre-commit calls
-//! them, the steps of `action.yml` under bash with nothing but what GitHub gives them.
+//! The hooks and the action, by running what they run: real `git commit`, the real pre-commit with `.pre-commit-hooks.yaml`, the steps of `action.yml` under bash with nothing but what GitHub gives them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +6,7 @@ use std::path::Path;
 
 use bulla_doc::{Document, Format, Kind, Node};
 use bulla_testkit::process::{Finished, Program};
-use bulla_testkit::workspace;
+use bulla_testkit::{needs_peers, peers, workspace};
 
 use crate::fixture::{Keys, Place, bulla};
 
@@ -127,6 +126,62 @@ fn hooks_of_pre_commit_run_over_the_files_that_it_names() {
     assert_eq!(run("bulla-check-fix").code(), Some(0));
     assert_eq!(place.does("bulla decrypt secrets/a.yaml"), SECRET);
     assert_eq!(run("bulla-check").code(), Some(0));
+}
+
+/// A repository that takes the hook `id` from a clone of a repository with our file, as pre-commit does, installed.
+fn with_pre_commit(id: &str) -> Place {
+    let place = repository(false);
+    let definitions = workspace().join(".pre-commit-hooks.yaml");
+    place.does(&format!(
+        "rm .git/hooks/pre-commit; git init -q ../hooks && cp {} ../hooks && cd ../hooks && git add . && git commit -qm a && git tag v1",
+        definitions.display()
+    ));
+    let source = place.root().join("hooks");
+    place.write(
+        ".pre-commit-config.yaml",
+        format!("repos:\n- repo: {}\n  rev: v1\n  hooks:\n  - id: {id}\n", source.display()),
+    );
+    let python = peers::pre_commit_python().display().to_string();
+    place.does(&format!(
+        "{python} -m pre_commit install >&2 && {python} -m pre_commit validate-manifest ../hooks/.pre-commit-hooks.yaml"
+    ));
+    place.does("git add .sops.yaml .pre-commit-config.yaml && git commit -qm configuration 2>&1");
+    place
+}
+
+#[test]
+fn pre_commit_refuses_a_commit_with_a_plain_secret() {
+    needs_peers!();
+    let place = with_pre_commit("bulla-check");
+    place.write("secrets/a.yaml", SECRET);
+    place.write("b c.yaml", "kind: ConfigMap\n");
+    place.does("git add .");
+    // What is not staged is put away while hooks run, and comes back.
+    place.write("b c.yaml", "kind: Secret\nstringData: {a: hunter3}\n");
+    let finished = commit(&place, "");
+    assert_eq!(finished.code(), Some(1));
+    let told = finished.stderr_text() + &finished.stdout_text();
+    assert!(told.contains("no plaintext secrets") && told.contains(FINDING), "{told}");
+    assert!(!told.contains("hunter") && !told.contains("b c.yaml:"), "{told}");
+    place.does("bulla encrypt --in-place secrets/a.yaml && git add secrets");
+    assert_eq!(commit(&place, "").code(), Some(0));
+    assert!(place.read("b c.yaml").contains("hunter3"));
+}
+
+#[test]
+fn pre_commit_has_what_is_plain_encrypted_and_asks_to_stage_it() {
+    needs_peers!();
+    let place = with_pre_commit("bulla-check-fix");
+    place.write("secrets/a.yaml", SECRET);
+    place.does("git add .");
+    let finished = commit(&place, "");
+    assert_eq!(finished.code(), Some(1));
+    let told = finished.stderr_text() + &finished.stdout_text();
+    assert!(told.contains("files were modified by this hook") && told.contains("secrets/a.yaml: encrypted"), "{told}");
+    assert_eq!(place.does("bulla decrypt secrets/a.yaml"), SECRET);
+    place.does("git add .");
+    assert_eq!(commit(&place, "").code(), Some(0));
+    assert_eq!(place.does("git show HEAD:secrets/a.yaml | bulla decrypt -"), SECRET);
 }
 
 // The action

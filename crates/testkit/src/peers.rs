@@ -15,8 +15,14 @@ pub enum Set {
     Vault,
     /// moto, which stands for AWS.
     Moto,
+    /// pre-commit.
+    PreCommit,
     /// Real manifests.
     Corpus,
+    /// gitleaks, for benches only.
+    Gitleaks,
+    /// detect-secrets, for benches only.
+    DetectSecrets,
 }
 
 impl Set {
@@ -26,7 +32,10 @@ impl Set {
             Self::ControlPlane => "controlplane",
             Self::Vault => "vault",
             Self::Moto => "moto",
+            Self::PreCommit => "pre-commit",
             Self::Corpus => "corpus",
+            Self::Gitleaks => "gitleaks",
+            Self::DetectSecrets => "detect-secrets",
         }
     }
 }
@@ -36,7 +45,7 @@ impl Set {
 /// # Panics
 /// If it has not been built for this checkout; the message says how.
 pub fn folder(set: Set) -> PathBuf {
-    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 5] = [const { OnceLock::new() }; 5];
+    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 8] = [const { OnceLock::new() }; 8];
     let folder = FOLDERS[set as usize].get_or_init(|| find(set));
     folder.clone().unwrap_or_else(|reason| {
         panic!("{reason}\nrun `make peers`, or set BULLA_WITHOUT_PEERS=1 to leave out the tests that need the real programs")
@@ -93,6 +102,21 @@ pub fn sealed_secrets_crd() -> PathBuf {
 /// Kubernetes' command line.
 pub fn kubectl() -> PathBuf {
     program(Set::ControlPlane, "kubectl")
+}
+
+/// A Python that pre-commit can be run with: `python -m pre_commit`.
+pub fn pre_commit_python() -> PathBuf {
+    program(Set::PreCommit, "python")
+}
+
+/// gitleaks. Only `make bench` builds it.
+pub fn gitleaks() -> PathBuf {
+    program(Set::Gitleaks, "gitleaks")
+}
+
+/// A Python that detect-secrets can be run with: `python -m detect_secrets`. Only `make bench` builds it.
+pub fn detect_secrets_python() -> PathBuf {
+    program(Set::DetectSecrets, "python")
 }
 
 pub(crate) fn vault() -> PathBuf {
