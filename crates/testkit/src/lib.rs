@@ -9,7 +9,7 @@
 //!                                       └─▶ corpus   real manifests
 //! control-plane.sh ─────────────▶ control_plane      etcd, kube-apiserver, the controllers; a namespace a test
 //! mutate  variants of a text, from a seed            process  a program run and measured
-//! vectors cases in a directory, walked
+//! vectors cases in a directory, walked              server   HTTP that answers what a test tells it
 //! ```
 //!
 //! Everything here ends the test with a panic that says what to do when a peer is missing: a test never passes because
@@ -23,6 +23,7 @@ pub mod oracle;
 pub mod peers;
 pub mod process;
 pub mod sealing;
+pub mod server;
 pub mod vault;
 pub mod vectors;
 

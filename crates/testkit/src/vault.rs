@@ -89,6 +89,23 @@ impl Vault {
         answer
     }
 
+    /// As [`Vault::write`], and nothing if Vault refuses.
+    pub fn try_write(&self, path: &str, body: &str) -> Option<Value> {
+        let (status, answer) = self.request("POST", path, body);
+        (200..300).contains(&status).then_some(answer)
+    }
+
+    /// What `path` lists, as root.
+    ///
+    /// # Panics
+    /// If Vault refuses; with what it says.
+    #[track_caller]
+    pub fn list(&self, path: &str) -> Value {
+        let (status, answer) = self.request("LIST", path, "");
+        assert!((200..300).contains(&status), "LIST {path}: {status}: {answer}");
+        answer
+    }
+
     /// Removes what is at `path`, as root.
     ///
     /// # Panics

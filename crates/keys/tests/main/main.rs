@@ -6,7 +6,6 @@ mod identities;
 mod interop;
 mod person;
 mod plugin;
-mod server;
 mod vault;
 mod vectors;
 

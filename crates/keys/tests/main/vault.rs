@@ -11,11 +11,11 @@ use bulla_services::vault::{AllowedAddresses, Authorities, Login, Settings};
 use bulla_services::{NamedBy, ServiceError, Surroundings, Tried};
 use bulla_testkit::control_plane::ControlPlane;
 use bulla_testkit::needs_peers;
+use bulla_testkit::server;
 use bulla_testkit::vault::{ROOT_TOKEN, Vault as Server};
 use tokio::runtime::Runtime;
 
 use crate::secret;
-use crate::server;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 

@@ -1,4 +1,4 @@
-//! A server that answers what it is told, and remembers what it was asked: for what no real Vault does on request.
+//! A server that answers what it is told, and remembers what it was asked: for what no real service does on request.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -6,17 +6,29 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// An answer: status, headers (each line with its `\r\n`), body.
-pub(crate) type Answer = (u16, String, String);
+pub type Answer = (u16, String, String);
 
 /// A server on loopback. Its threads end with the process.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// Answers request number n, from 0, with `answer(n)`. Requests are answered at the same time.
-    pub(crate) fn start(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
+    ///
+    /// # Panics
+    /// If it cannot listen.
+    pub fn start(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
+        Self::answering(move |number, _| answer(number))
+    }
+
+    /// Answers request number n, from 0, whose head and body are `request`, with `answer(n, request)`.
+    ///
+    /// # Panics
+    /// If it cannot listen.
+    pub fn answering(answer: impl Fn(usize, &str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -30,17 +42,21 @@ impl Server {
         Self { port, requests }
     }
 
-    pub(crate) fn address(&self) -> String {
+    /// `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// What came so far: head and body of each request.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    ///
+    /// # Panics
+    /// If answering one did.
+    pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
 
-fn serve(connection: &TcpStream, answer: &dyn Fn(usize) -> Answer, known: &Mutex<Vec<String>>) {
+fn serve(connection: &TcpStream, answer: &dyn Fn(usize, &str) -> Answer, known: &Mutex<Vec<String>>) {
     let (mut reader, mut writer) = (BufReader::new(connection), connection);
     loop {
         let mut request = String::new();
@@ -56,10 +72,10 @@ fn serve(connection: &TcpStream, answer: &dyn Fn(usize) -> Answer, known: &Mutex
         request.push_str(&String::from_utf8_lossy(&body));
         let number = {
             let mut known = known.lock().unwrap();
-            known.push(request);
+            known.push(request.clone());
             known.len() - 1
         };
-        let (status, headers, body) = answer(number);
+        let (status, headers, body) = answer(number, &request);
         let length = body.len();
         let text = format!("HTTP/1.1 {status} x\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
         writer.write_all(text.as_bytes()).unwrap();
