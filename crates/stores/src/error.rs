@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use bulla_services::ServiceError;
+
 use crate::json::{DEEPEST, JsonError};
 use crate::path::PathError;
 
@@ -90,7 +92,17 @@ pub enum FetchError {
         /// What is wrong with the answer. Quotes nothing of it.
         reason: String,
     },
-    /// What the store was built with does not work, or the key is none. Nothing was sent, or nothing that could be answered.
+    /// The key is none that such a store can have.
+    #[error("{store} can have no secret {key}: {reason}")]
+    Key {
+        /// The store.
+        store: String,
+        /// Key and version.
+        key: String,
+        /// Why.
+        reason: String,
+    },
+    /// What the store was built with does not work.
     #[error("{store} cannot be used: {reason}")]
     Settings {
         /// The store.
@@ -112,6 +124,7 @@ impl FetchError {
             Self::Unreachable { .. } => "StoreUnreachable",
             Self::Unavailable { .. } => "StoreUnavailable",
             Self::Malformed { .. } => "MalformedAnswer",
+            Self::Key { .. } => "InvalidKey",
             Self::Settings { .. } => "InvalidStore",
         }
     }
@@ -125,13 +138,44 @@ impl FetchError {
             | Self::Forbidden { .. }
             | Self::Rejected { .. }
             | Self::Malformed { .. }
+            | Self::Key { .. }
             | Self::Settings { .. } => false,
         }
     }
 
     /// Is it about the store or our credentials, and so the same for every key? Then there is no use in asking for the next one.
     pub fn is_about_the_store(&self) -> bool {
-        !matches!(self, Self::NotFound { .. } | Self::Forbidden { .. } | Self::Malformed { .. })
+        !matches!(self, Self::NotFound { .. } | Self::Forbidden { .. } | Self::Malformed { .. } | Self::Key { .. })
+    }
+
+    /// What a service's error means for `key` in `store`.
+    pub(crate) fn of_service(error: ServiceError, store: String, key: &impl fmt::Display) -> Self {
+        match error {
+            ServiceError::Denied { principal, action, resource, grant } => {
+                Self::Forbidden { store, principal, action, resource, grant }
+            }
+            ServiceError::Rejected { principal, reason, .. } => Self::Rejected { store, principal, reason },
+            ServiceError::Throttled { retry_after, .. } => Self::Throttled { store, retry_after },
+            ServiceError::Unreachable { reason, .. } => Self::Unreachable { store, reason },
+            ServiceError::Unavailable { reason, .. } => Self::Unavailable { store, reason },
+            ServiceError::Unexpected { status, reason, .. } if status >= 500 => {
+                Self::Unavailable { store, reason: format!("status {status}: {reason}") }
+            }
+            ServiceError::Unexpected { status: 200, reason, .. } => {
+                Self::Malformed { store, key: key.to_string(), reason }
+            }
+            ServiceError::Unexpected { status, reason, .. } => {
+                Self::Malformed { store, key: key.to_string(), reason: format!("status {status}: {reason}") }
+            }
+            ServiceError::NoToken { service_account, reason, is_transient } => {
+                let reason = format!("no token of the service account `{service_account}`: {reason}");
+                Self::NoCredentials { store, reason, is_transient }
+            }
+            ServiceError::NoCredentials { .. } => {
+                Self::NoCredentials { store, reason: "none were found".to_owned(), is_transient: false }
+            }
+            error => Self::Settings { store, reason: error.to_string() },
+        }
     }
 }
 

@@ -108,6 +108,11 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The value of the member of this name, the last of several; nothing of another value.
+    pub fn member(self, name: &str) -> Option<Json<'a>> {
+        self.members().filter(|(key, _)| *key.text(Reader::Go) == name.as_bytes()).last().map(|(_, value)| value)
+    }
+
     /// Names and values of an object, in the order of the text; nothing of another value.
     pub fn members(self) -> impl Iterator<Item = (Json<'a>, Json<'a>)> {
         let mut at = self.first(Kind::Object);

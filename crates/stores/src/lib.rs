@@ -6,6 +6,7 @@
 //!                            ▼                     └─ entries(…)         dataFrom.extract
 //!                         FetchError: not found, forbidden, rejected, throttled, unreachable, unavailable, malformed, settings
 //!
+//! vault       KV 2 and KV 1 of HashiCorp Vault and OpenBao
 //! fake        what stands in the store itself
 //! ```
 //! A payload is kept as the store gave it, so one fetch serves everybody who needs something of it; what is selected follows External
@@ -19,6 +20,7 @@ pub mod fake;
 pub mod json;
 pub mod path;
 mod text;
+pub mod vault;
 
 use std::collections::BTreeMap;
 use std::fmt;
