@@ -7,6 +7,7 @@
 //!                         FetchError: not found, forbidden, rejected, throttled, unreachable, unavailable, malformed, settings
 //!
 //! vault       KV 2 and KV 1 of HashiCorp Vault and OpenBao
+//! kubernetes  Secrets of a cluster, this one or another
 //! fake        what stands in the store itself
 //! ```
 //! A payload is kept as the store gave it, so one fetch serves everybody who needs something of it; what is selected follows External
@@ -18,6 +19,7 @@
 mod error;
 pub mod fake;
 pub mod json;
+pub mod kubernetes;
 pub mod path;
 mod text;
 pub mod vault;
