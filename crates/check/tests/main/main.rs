@@ -2,5 +2,6 @@
 
 mod corpus;
 mod output;
+mod schema;
 mod speed;
 mod twins;

@@ -4,6 +4,7 @@ use bulla_check::output::{Sarif, annotations, json, sarif, text};
 use bulla_check::{Report, Rule};
 use bulla_testkit::workspace;
 
+use crate::schema;
 use crate::twins::{Twin, twins};
 
 const ABOUT: Sarif<'_> = Sarif { version: "1.2.3", documentation: "https://docs.invalid/check.md" };
@@ -89,6 +90,28 @@ fn a_sarif_log_has_what_the_standard_and_github_ask_for() {
     let relative = sarif(&reports, Sarif { documentation: "docs/check.md", ..ABOUT });
     let rule = &relative["runs"][0]["tool"]["driver"]["rules"][0];
     assert!(rule.get("helpUri").is_none() && rule["help"]["text"].as_str().unwrap().contains("docs/check.md#ks001"));
+}
+
+#[test]
+fn every_log_is_sarif_by_the_schema_of_the_standard() {
+    let schema = schema::sarif();
+    let reports: Vec<Report> = twins().iter().map(Twin::check).collect();
+    for (reports, documentation) in
+        [(&reports[..], ABOUT.documentation), (&reports[..0], ABOUT.documentation), (&reports[..40], "docs/check.md")]
+    {
+        let log = sarif(reports, Sarif { documentation, ..ABOUT });
+        assert_eq!(schema::faults(&schema, &log), Vec::<String>::new());
+    }
+    // Names that have to be escaped to be URIs, and a file that could not be read.
+    let mut odd = reports.iter().find(|report| !report.findings.is_empty()).cloned().unwrap();
+    odd.unread = reports.iter().find_map(|report| report.unread.clone());
+    for name in ["a b.yaml", "é/😀.yaml", "100%.yaml", "a:b.yaml", "line\nbreak", "\u{fffd}", "#?.yaml", "//x"] {
+        name.clone_into(&mut odd.findings[0].file);
+        if let Some(unread) = &mut odd.unread {
+            name.clone_into(&mut unread.file);
+        }
+        assert_eq!(schema::faults(&schema, &sarif(std::slice::from_ref(&odd), ABOUT)), Vec::<String>::new(), "{name}");
+    }
 }
 
 #[test]
