@@ -2,7 +2,7 @@
 # Builds the programs that the tests prove against, from the Go module proxy and PyPI, into a cache outside the repository.
 #
 #   build.sh [SET...]        build what is missing; when none is named, what the tests need: tools, controlplane, vault, moto,
-#                            pre-commit, corpus; `make bench` needs gitleaks and detect-secrets, too
+#                            pre-commit, corpus, charts; `make bench` needs gitleaks and detect-secrets, too
 #   build.sh --path SET      print the folder of a set; fail when it has not been built
 #   build.sh --versions      print what is pinned
 #   build.sh --prune         remove every set that does not belong to this checkout
@@ -14,7 +14,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers
-test_sets=(tools controlplane vault moto pre-commit corpus)
+test_sets=(tools controlplane vault moto pre-commit corpus charts)
 all_sets=("${test_sets[@]}" gitleaks detect-secrets)
 minimum_go=1.26.4
 minimum_python=3.11
@@ -78,12 +78,16 @@ versions() {
 
 pinned_wheel() { sed -n "s/^$1==\\([^ ]*\\).*/\\1/p" "$here/$1/requirements.txt"; } # set
 
-check_set() { [ "$1" = corpus ] || is_of_python "$1" || module_folder "$1" >/dev/null; }
+check_set() { [ "$1" = corpus ] || [ "$1" = charts ] || is_of_python "$1" || module_folder "$1" >/dev/null; }
 
 # All that the result depends on.
 key() { # set
   if [ "$1" = corpus ]; then
     { cat "$here"/{oracle,controlplane}/go.{mod,sum}; declare -f build_corpus; } | sha256sum | cut -c1-16
+    return
+  fi
+  if [ "$1" = charts ]; then
+    { cat "$here/charts/modules"; declare -f build_charts; } | sha256sum | cut -c1-16
     return
   fi
   if is_of_python "$1"; then
@@ -169,6 +173,21 @@ build_corpus() { # folder
     install -m 644 "$path" "$1/manifests/$name"
   done < "$1/distinct"
   rm "$1/modules" "$1/files" "$1/distinct"
+}
+
+# Real charts and manifests of their kind, from modules that nothing here is built from.
+build_charts() { # folder
+  local module version sum part download directory
+  mkdir "$1/download" && cd "$1/download"
+  while read -r module version sum part; do
+    case $module in '#'*) continue ;; esac
+    download=$(GOFLAGS=-mod=mod go mod download -json "$module@$version")
+    [[ $download == *"\"Sum\": \"$sum\""* ]] || fail "$module@$version has another sum than the one that is pinned"
+    directory=$(sed -n 's/^.*"Dir": "\(.*\)",*$/\1/p' <<<"$download")
+    (cd "$directory" && find "$part" -type f \( -name '*.yaml' -o -name '*.yml' -o -name '*.json' -o -name '*.tpl' -o -name '*.key' -o -name '*.pem' -o -name '*.private' \) -size -257k -print0) |
+      while IFS= read -r -d '' name; do install -D -m 644 "$directory/$name" "$1/files/$module/${name#./}"; done
+  done < "$here/charts/modules"
+  cd "$1" && rmdir download
 }
 
 build() { # set

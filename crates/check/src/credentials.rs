@@ -92,7 +92,11 @@ fn scan_text<'s>(cx: &mut Context<'_>, text: &Text<'s>, place: &Place<'s>, rule:
     });
     let key_of = |line: &str| {
         let (name, value) = line.trim().split_once('=')?;
-        let name = name.trim();
+        let name = name.trim().trim_start_matches("export ");
+        // A line of a program or a template has an equals sign, too.
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
+            return None;
+        }
         let value = value.trim().trim_matches(['"', '\'']);
         promise(name).filter(|promise| keeps(*promise, value)).map(|_| name.to_owned())
     };

@@ -147,6 +147,14 @@ fn is_dummy(text: &str) -> bool {
     if matches!(one, b'x' | b'X' | b'*' | b'.' | b'-' | b'_') && text.bytes().all(|byte| byte == one) {
         return true;
     }
+    // `p-XXXX`, `LICENSE_HERE`, `{ ACCOUNT_JSON_HERE }`, and what Flux shows in place of a value that SOPS encrypted.
+    let bare = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '}'));
+    if text.contains("XXXX") || bare.ends_with("_HERE") || text.contains("**SOPS**") {
+        return true;
+    }
+    if text.len() > 4 && text.starts_with("**") && text.ends_with("**") && text.contains(' ') {
+        return true;
+    }
     let letters: String = text.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
     // `your` and `insert` need a separator: `yourself1` is a bad password and no placeholder.
     let is_phrase = text.contains(['-', '_', ' ']);
@@ -235,7 +243,8 @@ pub(crate) fn private_key(bytes: &[u8]) -> Option<usize> {
         let after = &bytes[found + MARK.len()..];
         let after = &after[..after.len().min(4000)];
         let is_protected = memchr::memmem::find(head, b"ENCRYPTED").is_some()
-            || memchr::memmem::find(&after[..after.len().min(200)], b"ENCRYPTED").is_some();
+            || memchr::memmem::find(&after[..after.len().min(200)], b"ENCRYPTED").is_some()
+            || (head.ends_with(b"OPENSSH ") && is_protected_by_openssh(after));
         // A mention is no key: the base64 of the shortest one has more than 40 digits.
         let digits = after.iter().take_while(|&&byte| byte != b'-').filter(|byte| byte.is_ascii_alphanumeric()).count();
         if !is_protected && digits > 40 {
@@ -243,6 +252,17 @@ pub(crate) fn private_key(bytes: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Does this key in OpenSSH's own form name a cipher? `openssh-key-v1`, a zero, the length and name of the cipher: `none` without one.
+/// Source: OpenSSH `PROTOCOL.key`.
+fn is_protected_by_openssh(body: &[u8]) -> bool {
+    const MAGIC: &[u8] = b"openssh-key-v1\0";
+    let digits: String =
+        body.iter().filter(|byte| !byte.is_ascii_whitespace()).take(32).map(|&byte| char::from(byte)).collect();
+    let Some(start) = decode(&digits) else { return false };
+    // 24 bytes: the magic, 4 bytes of length, and the beginning of the name.
+    start.strip_prefix(MAGIC).and_then(|rest| rest.get(4..8)).is_some_and(|name| name != b"none")
 }
 
 /// Is `text` a credential, under a key that promises one?
@@ -338,10 +358,28 @@ mod tests {
             "__DB_PASSWORD__",
             "op://vault/item/field",
             "postgres://user:${PASSWORD}@db",
+            "p-XXXX",
+            "LICENSE_HERE",
+            "{\n  SERVICE_ACCOUNT_JSON_HERE\n}\n",
+            "**SOPS**",
+            "{\"mask\":\"**SOPS**\"}",
+            "**access token goes here**",
         ] {
             assert_eq!(class(text), Class::Placeholder, "{text}");
         }
-        for text in ["hunter2", "1234", "yourself1", "x", "pa$$word", "a-b_c", "$ecret"] {
+        for text in [
+            "hunter2",
+            "1234",
+            "yourself1",
+            "x",
+            "pa$$word",
+            "a-b_c",
+            "$ecret",
+            "**hunter2**",
+            "there",
+            "xxxx1",
+            "XXX1",
+        ] {
             let expected = if text == "x" { Class::Placeholder } else { Class::Literal };
             assert_eq!(class(text), expected, "{text}");
         }
@@ -363,6 +401,14 @@ mod tests {
         assert!(has_private_key(key.as_bytes()));
         let key = key.replace("BEGIN PRIVATE", "BEGIN ENCRYPTED PRIVATE");
         assert!(!has_private_key(key.as_bytes()));
+        let openssh = |cipher: &str| {
+            let body = [b"openssh-key-v1\0\0\0\0", &[cipher.len() as u8][..], cipher.as_bytes(), &[7; 90]].concat();
+            format!(
+                "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n",
+                encoding::encode(&body)
+            )
+        };
+        assert!(has_private_key(openssh("none").as_bytes()) && !has_private_key(openssh("aes256-ctr").as_bytes()));
         assert!(!has_private_key(b"starts with -----BEGIN PRIVATE KEY----- and goes on"));
     }
 

@@ -14,6 +14,17 @@ pub fn manifests() -> Vec<File> {
     found
 }
 
+/// Real Helm charts with their values, and what lies beside them: manifests, test data, keys. Sorted by name; a name begins with the
+/// module's.
+///
+/// # Panics
+/// If the set `charts` has not been built, or is much smaller than it should be.
+pub fn charts() -> Vec<File> {
+    let found = files(peers::folder(peers::Set::Charts).join("files"));
+    assert!(found.len() > 1400, "charts went missing: {} left", found.len());
+    found
+}
+
 /// Those of [`manifests`] that are YAML by their name.
 pub fn yaml() -> Vec<File> {
     let is_yaml =

@@ -19,6 +19,8 @@ pub enum Set {
     PreCommit,
     /// Real manifests.
     Corpus,
+    /// Real Helm charts.
+    Charts,
     /// gitleaks, for benches only.
     Gitleaks,
     /// detect-secrets, for benches only.
@@ -34,6 +36,7 @@ impl Set {
             Self::Moto => "moto",
             Self::PreCommit => "pre-commit",
             Self::Corpus => "corpus",
+            Self::Charts => "charts",
             Self::Gitleaks => "gitleaks",
             Self::DetectSecrets => "detect-secrets",
         }
@@ -45,7 +48,7 @@ impl Set {
 /// # Panics
 /// If it has not been built for this checkout; the message says how.
 pub fn folder(set: Set) -> PathBuf {
-    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 8] = [const { OnceLock::new() }; 8];
+    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 9] = [const { OnceLock::new() }; 9];
     let folder = FOLDERS[set as usize].get_or_init(|| find(set));
     folder.clone().unwrap_or_else(|reason| {
         panic!("{reason}\nrun `make peers`, or set BULLA_WITHOUT_PEERS=1 to leave out the tests that need the real programs")

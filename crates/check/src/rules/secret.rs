@@ -42,10 +42,26 @@ const ARGO_CD_LABEL: &str = "argocd.argoproj.io/secret-type";
 
 /// Looks at the values of `secret`.
 pub(crate) fn check<'s>(cx: &mut Context<'_>, text: &Text<'s>, secret: &Place<'s>, rule: Rule) {
+    match manifest_within(secret) {
+        // One that says its own kind is met at its own place.
+        Some(inner) if inner.text_of("kind").is_some() => values(cx, text, secret, &FIELDS[1..], rule),
+        Some(inner) => values(cx, text, &inner, &FIELDS, rule),
+        None => values(cx, text, secret, &FIELDS, rule),
+    }
+}
+
+/// A policy that makes Secrets (`generate: {kind: Secret, data: {metadata: …, data: …}}`) has a manifest where a Secret has values.
+fn manifest_within<'s>(secret: &Place<'s>) -> Option<Place<'s>> {
+    let inner = secret.get("data")?;
+    let holds = |key: &'static str| inner.get(key).is_some_and(|place| place.is_mapping());
+    (holds("data") || holds("stringData") || holds("metadata")).then_some(inner)
+}
+
+fn values<'s>(cx: &mut Context<'_>, text: &Text<'s>, secret: &Place<'s>, fields: &[(&'static str, bool)], rule: Rule) {
     let labels = secret.get("metadata").and_then(|metadata| metadata.get("labels"));
     let has_label = |label: &str| labels.as_ref().is_some_and(|labels| labels.text_of(label).is_some());
     let (is_sealing_key, is_argo_cd) = (has_label(SEALING_KEY_LABEL), has_label(ARGO_CD_LABEL));
-    for (field, is_base64) in FIELDS {
+    for &(field, is_base64) in fields {
         let Some(values) = secret.get(field) else { continue };
         for (key, value) in values.fields() {
             if (is_argo_cd && ARGO_CD.contains(&key)) || is_left_plain(secret, key) {
