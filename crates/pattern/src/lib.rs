@@ -5,7 +5,7 @@
 //! `[a&&b]` is a set of three characters, `\pL` has the letters of another Unicode version. Where one of them matched a
 //! key that the other does not, a password would stay readable. So patterns are read here by Go's rules:
 //! ```text
-//! pattern ─ parse ─ pieces ─ regex_syntax::hir::Hir ─ regex_automata::meta ─ is_match, find
+//! pattern ─ parse ─ pieces ─ regex_syntax::hir::Hir ─ regex_automata::meta ─ is_match, find; Groups
 //!            │         └ one text, class, sequence, choice; height and copies, as Go counts them
 //!            └ class, code_points, tables: named classes and cases, from Go's own Unicode tables
 //! ```
@@ -20,6 +20,7 @@
 mod class;
 mod code_points;
 mod error;
+mod groups;
 mod parse;
 mod piece;
 #[rustfmt::skip]
@@ -31,11 +32,13 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::thread;
 
-use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::{Input, meta};
 use regex_syntax::hir::{Hir, Look};
 
 pub use crate::error::{PatternError, PatternErrorKind};
+pub use crate::groups::{Groups, Match};
+use crate::parse::Parsed;
 
 /// How long a pattern may be, in bytes.
 const LONGEST: usize = 256 << 10;
@@ -67,18 +70,24 @@ impl Pattern {
     /// Those of Go. [`PatternErrorKind::TooLarge`] also if `pattern` is longer than 256 KiB, or if an automaton for it would
     /// take more than 32 MiB: `\w{1000}` takes less than a hundredth of that, `\pL{500}` most of it.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
-        let too_large = || PatternError::new(PatternErrorKind::TooLarge, 0, pattern);
         if pattern.len() > LONGEST {
-            return Err(too_large());
+            return Err(too_large(pattern));
         }
-        let (expression, height) = parse::parse(pattern)?;
-        // All that an expression can be refused for is its size: there is no Unicode `\b` in Go.
-        let regex = if height <= SHALLOW { compile(&expression) } else { compile_deep(&expression) };
+        let Parsed { expression, height, .. } = parse::parse(pattern)?;
         Ok(Self {
             text: pattern.into(),
-            regex: regex.ok_or_else(too_large)?,
+            regex: compile(&expression, height, WhichCaptures::Implicit).ok_or_else(|| too_large(pattern))?,
             inside_characters: expression.properties().look_set().contains(Look::WordAsciiNegate),
         })
+    }
+
+    /// The same pattern, to be searched for with its groups. It is compiled anew, and slower.
+    ///
+    /// # Errors
+    /// [`PatternErrorKind::TooLarge`]: with its groups a pattern takes more.
+    pub fn groups(&self) -> Result<Groups, PatternError> {
+        let parsed = parse::parse_with_groups(&self.text)?;
+        Groups::new(&parsed).ok_or_else(|| too_large(&self.text))
     }
 
     /// Whether the pattern matches anywhere in `text`.
@@ -103,6 +112,15 @@ impl Pattern {
     /// would find.
     pub fn find(&self, text: &str) -> Option<Range<usize>> {
         self.regex.find(text).map(|found| found.range())
+    }
+
+    /// The first match that starts at `from` or behind it. Unlike in `text[from..]`, a pattern sees what is before: `^` and `\b` mean the
+    /// same as in the whole text.
+    ///
+    /// # Panics
+    /// If `from` is behind the end of `text`.
+    pub fn find_at(&self, text: &str, from: usize) -> Option<Range<usize>> {
+        self.regex.search(&Input::new(text).range(from..)).map(|found| found.range())
     }
 
     /// The pattern as it was given.
@@ -131,17 +149,22 @@ impl fmt::Debug for Pattern {
     }
 }
 
-fn compile(expression: &Hir) -> Option<meta::Regex> {
-    let config = meta::Config::new().which_captures(WhichCaptures::Implicit).nfa_size_limit(Some(LARGEST));
-    meta::Builder::new().configure(config).build_from_hir(expression).ok()
-}
-
-/// The same on a stack of its own: the compiler calls itself on each level, and a worker's stack may be too small.
-fn compile_deep(expression: &Hir) -> Option<meta::Regex> {
+/// All that an expression can be refused for is its size: there is no Unicode `\b` in Go.
+fn compile(expression: &Hir, height: usize, captures: WhichCaptures) -> Option<meta::Regex> {
+    let config = meta::Config::new().which_captures(captures).nfa_size_limit(Some(LARGEST));
+    let build = || meta::Builder::new().configure(config.clone()).build_from_hir(expression).ok();
+    if height <= SHALLOW {
+        return build();
+    }
+    // The compiler calls itself on each level, and a worker's stack may be too small.
     thread::scope(|scope| {
-        let compiler = thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, || compile(expression));
+        let compiler = thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, build);
         compiler.ok()?.join().ok()?
     })
+}
+
+fn too_large(pattern: &str) -> PatternError {
+    PatternError::new(PatternErrorKind::TooLarge, 0, pattern)
 }
 
 fn replace_invalid(text: &[u8]) -> String {

@@ -16,7 +16,7 @@ use regex_syntax::hir::{Hir, Look};
 use crate::class;
 use crate::code_points::CodePoints;
 use crate::error::{PatternError, PatternErrorKind};
-use crate::piece::{Piece, Repeat, append};
+use crate::piece::{Captures, Piece, Repeat, append};
 
 /// Go's limit on expressions inside one another.
 const HIGHEST: usize = 1000;
@@ -27,10 +27,32 @@ const MOST_COPIES: u32 = 1000;
 /// How many ranges all classes of a pattern, and what they are made of, may have together; `\pL` has about 600.
 const MOST_RANGES: usize = 1 << 20;
 
-/// The expression that `pattern` stands for, without its captures, and how many levels it has at most.
-pub(crate) fn parse(pattern: &str) -> Result<(Hir, usize), PatternError> {
+/// What a pattern stands for.
+pub(crate) struct Parsed<'p> {
+    pub(crate) expression: Hir,
+    /// How many levels it has at most.
+    pub(crate) height: usize,
+    /// The names of its groups, in their order; a group without one has an empty name.
+    pub(crate) names: Vec<&'p str>,
+}
+
+/// The expression that `pattern` stands for, without its captures.
+pub(crate) fn parse(pattern: &str) -> Result<Parsed<'_>, PatternError> {
+    read(pattern, Captures::Dropped)
+}
+
+/// The same with its captures.
+pub(crate) fn parse_with_groups(pattern: &str) -> Result<Parsed<'_>, PatternError> {
+    // There is at most one group for each parenthesis, and group 0 is the whole match.
+    let most = pattern.bytes().filter(|byte| *byte == b'(').count();
+    read(pattern, Captures::Kept { unused: u32::try_from(most + 1).unwrap_or(u32::MAX) })
+}
+
+fn read(pattern: &str, captures: Captures) -> Result<Parsed<'_>, PatternError> {
     let parser = Parser {
         pattern,
+        captures,
+        names: Vec::new(),
         at: 0,
         flags: Flags::default(),
         group: Group::default(),
@@ -59,13 +81,17 @@ struct Flags {
 struct Group {
     /// The flags in front of it, which hold again behind it.
     flags_outside: Flags,
-    captures: bool,
+    /// Its number, if it captures.
+    index: Option<u32>,
     branches: Vec<Piece>,
     pieces: Vec<Piece>,
 }
 
 struct Parser<'p> {
     pattern: &'p str,
+    captures: Captures,
+    /// Of the groups that capture, so far.
+    names: Vec<&'p str>,
     at: usize,
     flags: Flags,
     /// The innermost open group.
@@ -79,7 +105,7 @@ struct Parser<'p> {
 }
 
 impl<'p> Parser<'p> {
-    fn parse(mut self) -> Result<(Hir, usize), PatternError> {
+    fn parse(mut self) -> Result<Parsed<'p>, PatternError> {
         // Where the last repetition starts, if nothing has been read since.
         let mut repetition = None;
         while let Some(character) = self.peek() {
@@ -89,7 +115,7 @@ impl<'p> Parser<'p> {
                 '(' if self.rest().starts_with("(?") => self.flags_or_group()?,
                 '(' => {
                     self.bump();
-                    self.open_group(true, self.flags);
+                    self.open_group(Some(""), self.flags);
                 }
                 ')' => {
                     self.bump();
@@ -132,7 +158,7 @@ impl<'p> Parser<'p> {
             return Err(self.whole(PatternErrorKind::MissingParen));
         }
         let height = piece.height;
-        Ok((piece.into_hir(), height))
+        Ok(Parsed { expression: piece.into_hir(self.captures), height, names: self.names })
     }
 
     // Groups and repetitions.
@@ -152,7 +178,7 @@ impl<'p> Parser<'p> {
                 if name.is_empty() || !name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
                     return Err(self.error(PatternErrorKind::InvalidNamedCapture, start));
                 }
-                self.open_group(true, self.flags);
+                self.open_group(Some(name), self.flags);
                 return Ok(());
             }
         }
@@ -174,7 +200,7 @@ impl<'p> Parser<'p> {
                     continue;
                 }
                 ':' if complete => {
-                    self.open_group(false, flags);
+                    self.open_group(None, flags);
                     return Ok(());
                 }
                 ')' if complete => {
@@ -188,15 +214,18 @@ impl<'p> Parser<'p> {
         Err(self.error(PatternErrorKind::InvalidPerlOp, start))
     }
 
-    fn open_group(&mut self, captures: bool, flags: Flags) {
-        let group = Group { flags_outside: self.flags, captures, ..Group::default() };
+    /// Opens a group; with a name, which may be empty, one that captures.
+    fn open_group(&mut self, name: Option<&'p str>, flags: Flags) {
+        self.names.extend(name);
+        let index = name.and(u32::try_from(self.names.len()).ok());
+        let group = Group { flags_outside: self.flags, index, ..Group::default() };
         self.outer.push(mem::replace(&mut self.group, group));
         self.flags = flags;
     }
 
     fn end_branch(&mut self) -> Result<(), PatternError> {
         let pieces = mem::take(&mut self.group.pieces);
-        let branch = self.checked(Piece::sequence(pieces))?;
+        let branch = self.checked(Piece::sequence(pieces, self.captures))?;
         self.group.branches.push(branch);
         Ok(())
     }
@@ -204,7 +233,7 @@ impl<'p> Parser<'p> {
     fn end_group(&mut self) -> Result<Piece, PatternError> {
         self.end_branch()?;
         let branches = mem::take(&mut self.group.branches);
-        self.checked(Piece::choice(branches))
+        self.checked(Piece::choice(branches, self.captures))
     }
 
     fn close_group(&mut self) -> Result<(), PatternError> {
@@ -212,8 +241,8 @@ impl<'p> Parser<'p> {
         let Some(outer) = self.outer.pop() else {
             return Err(self.whole(PatternErrorKind::UnexpectedParen));
         };
-        if self.group.captures {
-            piece = self.checked(piece.captured())?;
+        if let Some(index) = self.group.index {
+            piece = self.checked(piece.captured(index, self.captures))?;
         }
         self.flags = self.group.flags_outside;
         self.group = outer;
@@ -237,7 +266,7 @@ impl<'p> Parser<'p> {
             return Err(self.error(MissingRepeatArgument, start));
         };
         let greedy = self.flags.lazy == question_mark;
-        let piece = self.checked(piece.repeated(Repeat { min, max, greedy }))?;
+        let piece = self.checked(piece.repeated(Repeat { min, max, greedy }, self.captures))?;
         // Go looks at what is inside only where there is something to multiply.
         if max.unwrap_or(min) >= 2 && piece.copies > MOST_COPIES {
             return Err(self.error(InvalidRepeatSize, start));

@@ -46,6 +46,18 @@ enum Shape {
     Sealed(Hir),
 }
 
+/// Whether groups are kept, and under which number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Captures {
+    /// They are of no interest.
+    Dropped,
+    /// They are kept; no group has this number or a higher one.
+    Kept {
+        /// A number for a group that is not one of the pattern.
+        unused: u32,
+    },
+}
+
 /// A repetition operator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repeat {
@@ -83,49 +95,56 @@ impl Piece {
     }
 
     /// All of `pieces`, in order; made by [`append`], so only the last two may still be one text.
-    pub(crate) fn sequence(mut pieces: Vec<Self>) -> Self {
+    pub(crate) fn sequence(mut pieces: Vec<Self>, captures: Captures) -> Self {
         join_texts(&mut pieces);
         match pieces.len() {
             0 => Self::empty(),
             1 => pieces.remove(0),
-            _ => Self::join(pieces, Kind::Sequence),
+            _ => Self::join(pieces, Kind::Sequence, captures),
         }
     }
 
     /// One of `branches`, the earlier rather than the later. There is at least one.
-    pub(crate) fn choice(mut branches: Vec<Self>) -> Self {
+    pub(crate) fn choice(mut branches: Vec<Self>, captures: Captures) -> Self {
         if branches.len() > 1 {
             branches = join_classes(branches);
         }
         match branches.len() {
             1 => branches.remove(0),
-            _ => Self::join(branches, Kind::Choice),
+            _ => Self::join(branches, Kind::Choice, captures),
         }
     }
 
-    /// A capturing group. What it captures is of no interest, but it is one level more, and nothing joins what is in it.
-    pub(crate) fn captured(self) -> Self {
-        Self { height: self.height + 1, copies: self.copies, shape: Shape::Sealed(self.into_hir()) }
+    /// A capturing group. It is one level more, and nothing joins what is in it.
+    pub(crate) fn captured(self, index: u32, captures: Captures) -> Self {
+        let (height, copies) = (self.height + 1, self.copies);
+        let mut hir = self.into_hir(captures);
+        if let Captures::Kept { .. } = captures {
+            hir = Hir::capture(Capture { index, name: None, sub: Box::new(hir) });
+        }
+        Self { height, copies, shape: Shape::Sealed(hir) }
     }
 
-    pub(crate) fn repeated(self, Repeat { min, max, greedy }: Repeat) -> Self {
+    pub(crate) fn repeated(self, Repeat { min, max, greedy }: Repeat, captures: Captures) -> Self {
         let copies = match max.unwrap_or(min.max(1)) {
             // Nothing is left of what is inside.
             0 => 1,
             times => self.copies.saturating_mul(times),
         };
         let height = self.height + 1;
-        let sub = Box::new(self.into_hir());
+        let sub = Box::new(self.into_hir(captures));
         Self { shape: Shape::Sealed(Hir::repetition(Repetition { min, max, greedy, sub })), height, copies }
     }
 
-    pub(crate) fn into_hir(self) -> Hir {
+    pub(crate) fn into_hir(self, captures: Captures) -> Hir {
         match self.shape {
             Shape::Empty => Hir::empty(),
             Shape::Text { letters, fold } => text(letters, fold),
             Shape::Class(points) => points.to_hir(),
-            Shape::Sequence(parts) => Hir::concat(parts.into_iter().map(Self::into_hir).collect()),
-            Shape::Choice(parts) => alternation(parts.into_iter().map(Self::into_hir).collect()),
+            Shape::Sequence(parts) => Hir::concat(parts.into_iter().map(|part| part.into_hir(captures)).collect()),
+            Shape::Choice(parts) => {
+                alternation(parts.into_iter().map(|part| part.into_hir(captures)).collect(), captures)
+            }
             Shape::Sealed(hir) => hir,
         }
     }
@@ -134,7 +153,7 @@ impl Piece {
         Self { shape, height: 1, copies: 1 }
     }
 
-    fn join(mut pieces: Vec<Self>, kind: Kind) -> Self {
+    fn join(mut pieces: Vec<Self>, kind: Kind, captures: Captures) -> Self {
         let below = |piece: &Self| piece.height - usize::from(piece.parts(kind) > 0);
         let height = 1 + pieces.iter().map(below).max().unwrap_or(0);
         let copies = pieces.iter().map(|piece| piece.copies).max().unwrap_or(1);
@@ -143,12 +162,12 @@ impl Piece {
         // there are twice as many, and groups in groups do not take quadratic time.
         let most = (0..pieces.len()).max_by_key(|&index| pieces[index].parts(kind)).unwrap_or(0);
         let after = pieces.split_off(most + 1);
-        let mut parts = pieces.pop().map(|piece| piece.into_parts(kind)).unwrap_or_default();
+        let mut parts = pieces.pop().map(|piece| piece.into_parts(kind, captures)).unwrap_or_default();
         for piece in pieces.into_iter().rev() {
-            prepend(piece.into_parts(kind), &mut parts);
+            prepend(piece.into_parts(kind, captures), &mut parts);
         }
         for piece in after {
-            parts.extend(piece.into_parts(kind));
+            parts.extend(piece.into_parts(kind, captures));
         }
         let shape = match kind {
             Kind::Sequence => Shape::Sequence(parts),
@@ -165,12 +184,12 @@ impl Piece {
         }
     }
 
-    fn into_parts(self, kind: Kind) -> VecDeque<Self> {
+    fn into_parts(self, kind: Kind, captures: Captures) -> VecDeque<Self> {
         let Self { shape, height, copies } = self;
         let shape = match (shape, kind) {
             (Shape::Sequence(parts), Kind::Sequence) | (Shape::Choice(parts), Kind::Choice) => return parts,
             (shape @ (Shape::Sequence(_) | Shape::Choice(_)), _) => {
-                Shape::Sealed(Self { shape, height, copies }.into_hir())
+                Shape::Sealed(Self { shape, height, copies }.into_hir(captures))
             }
             (shape, _) => shape,
         };
@@ -271,14 +290,18 @@ fn text(letters: VecDeque<u32>, fold: bool) -> Hir {
     Hir::concat(parts)
 }
 
-fn alternation(mut branches: Vec<Hir>) -> Hir {
+fn alternation(mut branches: Vec<Hir>, captures: Captures) -> Hir {
     // `Hir::alternation` takes out a beginning that all branches share: of `.+c|.+b` it makes `.+(?:c|b)`, which finds all
-    // of "acb", though the first branch finds "ac". It does not look into a group, and captures are switched off.
+    // of "acb", though the first branch finds "ac". It does not look into a group, and nobody asks for this one.
+    let index = match captures {
+        Captures::Dropped => 1,
+        Captures::Kept { unused } => unused,
+    };
     if let Some(first) = branches.first_mut()
         && matches!(first.kind(), HirKind::Concat(_))
     {
         let sub = Box::new(mem::replace(first, Hir::empty()));
-        *first = Hir::capture(Capture { index: 1, name: None, sub });
+        *first = Hir::capture(Capture { index, name: None, sub });
     }
     Hir::alternation(branches)
 }

@@ -10,22 +10,24 @@ use crate::error::{Count, Limit, Reason, Stage, TemplateError};
 use crate::format;
 use crate::functions::{Body, Function, Type};
 use crate::node::{Command, List, Node, Number, Operand, Pipe, Word};
-use crate::options::{MissingKey, Options};
+use crate::options::{Limits, MissingKey, Options};
 use crate::parse::Definitions;
 use crate::value::{Item, MapKind, Value, Work};
 
-/// Executes the template `name` of `definitions`.
+/// Executes the template `name` of `definitions`, and takes from `left` what it took.
 pub(crate) fn execute(
     name: &[u8],
     input: &[u8],
     definitions: &Definitions,
     options: &Options,
+    left: &mut Limits,
     data: &Value,
 ) -> Result<Wiping<Vec<u8>>, TemplateError> {
     let mut execution = Execution {
         definitions,
         options,
-        work: Work::new(&options.limits),
+        limits: *left,
+        work: Work::new(left),
         out: Wiping::default(),
         variables: Vec::new(),
         offset: 0,
@@ -33,6 +35,8 @@ pub(crate) fn execute(
         depth: 0,
     };
     let done = execution.whole(name, data);
+    left.steps = execution.work.steps();
+    left.output = left.output.saturating_sub(execution.out.len());
     done.map_err(|reason| TemplateError {
         function: execution.function.map(str::to_owned),
         ..TemplateError::at(Stage::Execute, input, execution.offset, reason)
@@ -43,6 +47,7 @@ pub(crate) fn execute(
 struct Execution<'t> {
     definitions: &'t Definitions,
     options: &'t Options,
+    limits: Limits,
     work: Work,
     out: Wiping<Vec<u8>>,
     variables: Vec<(Arc<str>, Item)>,
@@ -99,7 +104,7 @@ impl<'t> Execution<'t> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Executed<()> {
-        if self.out.len() + bytes.len() > self.options.limits.output {
+        if self.out.len() + bytes.len() > self.limits.output {
             return Err(Limit::Output.into());
         }
         self.out.append(bytes);
@@ -465,7 +470,7 @@ impl<'t> Execution<'t> {
     /// One level deeper. What ends with an error is not continued, so only success comes back up.
     fn enter(&mut self) -> Executed<()> {
         self.depth += 1;
-        if self.depth > self.options.limits.depth { Err(Limit::Depth.into()) } else { Ok(()) }
+        if self.depth > self.limits.depth { Err(Limit::Depth.into()) } else { Ok(()) }
     }
 }
 

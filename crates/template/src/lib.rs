@@ -82,7 +82,17 @@ impl Template {
     /// # Errors
     /// [`TemplateError`] of [`Stage::Execute`], with the place. What was written until then is gone.
     pub fn execute(&self, data: &Value) -> Result<Wiping<Vec<u8>>, TemplateError> {
-        execute::execute(&self.name, &self.text, &self.definitions, &self.options, data)
+        let mut left = self.options.limits;
+        self.execute_within(data, &mut left)
+    }
+
+    /// The same within `left` and not within the limits of the options, and takes from `left` what it wrote and did. So templates
+    /// that belong together share what each may take by itself. Memory is free again afterwards.
+    ///
+    /// # Errors
+    /// As [`Template::execute`]. What was done until then is taken from `left`, too.
+    pub fn execute_within(&self, data: &Value, left: &mut Limits) -> Result<Wiping<Vec<u8>>, TemplateError> {
+        execute::execute(&self.name, &self.text, &self.definitions, &self.options, left, data)
     }
 }
 

@@ -199,6 +199,11 @@ impl Work {
         Ok(())
     }
 
+    /// What may still be done.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// Takes the steps of reading `bytes`.
     pub(crate) fn read(&mut self, bytes: usize) -> Result<(), Reason> {
         self.spend(bytes / 256)
@@ -271,17 +276,21 @@ impl Work {
         self.maps[id.0].entries.remove(key);
     }
 
-    /// Takes over what the caller gave. It is not counted: the caller has it already.
+    /// Takes over what the caller gave. Its memory is not counted, since the caller has it already; but reading it is.
     pub(crate) fn import(&mut self, value: &Value, depth: usize) -> Result<Item, Reason> {
         if depth > self.depth {
             return Err(Limit::Depth.into());
         }
+        self.spend(1)?;
         let (kind, entries) = match value {
             Value::Nil => return Ok(if depth == 0 { Item::Missing } else { Item::Nil }),
             Value::Bool(bool) => return Ok(Item::Bool(*bool)),
             Value::Int(integer) => return Ok(Item::Int(*integer)),
             Value::Float(float) => return Ok(Item::Float(*float)),
-            Value::String(bytes) => return Ok(Item::Text(Text::from(bytes.clone()))),
+            Value::String(bytes) => {
+                self.read(bytes.len())?;
+                return Ok(Item::Text(Text::from(bytes.clone())));
+            }
             Value::List(values) => {
                 let items = values.iter().map(|value| self.import(value, depth + 1)).collect::<Result<_, _>>()?;
                 self.lists.push(List { kind: ListKind::Any, is_nil: false, items });
@@ -292,6 +301,8 @@ impl Work {
                 (MapKind::Any, entries.iter().map(item).collect::<Result<_, Reason>>()?)
             }
             Value::Strings(entries) => {
+                self.spend(entries.len())?;
+                self.read(entries.values().map(|text| text.len()).sum())?;
                 let item = |(key, value): (&String, &Wiping<Vec<u8>>)| {
                     (Text::new(key.as_bytes()), Item::Text(Text::from(value.clone())))
                 };

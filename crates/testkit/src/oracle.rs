@@ -176,13 +176,15 @@ pub struct TreeItem {
 pub type Branch = Vec<TreeItem>;
 
 /// Whether and where a regular expression was found in one text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Found {
     /// `Regexp.MatchString`.
     #[serde(rename = "match")]
     pub is_match: bool,
     /// `Regexp.FindStringIndex`: start and end of the first match, in bytes.
     pub span: Option<(usize, usize)>,
+    /// `Regexp.FindAllStringSubmatchIndex`: of each match, start and end of the whole and of each group; -1 where it took no part.
+    pub all: Option<Vec<Vec<i64>>>,
 }
 
 #[derive(Deserialize)]

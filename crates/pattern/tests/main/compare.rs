@@ -1,6 +1,8 @@
 //! One pattern, asked of Go and of us.
 
-use bulla_pattern::{Pattern, PatternError};
+use std::ops::Range;
+
+use bulla_pattern::{Groups, Pattern, PatternError};
 use bulla_testkit::oracle::{Oracle, Refusal};
 
 /// Whether Go accepts `pattern`.
@@ -18,6 +20,7 @@ pub(crate) fn same_as_go(pattern: &str, haystacks: &[&[u8]]) -> bool {
         }
         (Ok(ours), Ok(theirs)) => {
             assert_eq!(haystacks.len(), theirs.len());
+            let mut groups = None;
             for (haystack, theirs) in haystacks.iter().zip(theirs) {
                 let shown = haystack.escape_ascii();
                 assert_eq!(ours.is_match_bytes(haystack), theirs.is_match, "whether {pattern:?} matches \"{shown}\"");
@@ -25,12 +28,52 @@ pub(crate) fn same_as_go(pattern: &str, haystacks: &[&[u8]]) -> bool {
                     let span = ours.find(text).map(|found| (found.start, found.end));
                     assert_eq!(span, theirs.span, "where {pattern:?} matches \"{shown}\"");
                     assert_eq!(ours.is_match(text), theirs.is_match);
+                    let all = theirs.all.unwrap_or_default();
+                    assert_eq!(everywhere(&ours, text), whole(&all), "all matches of {pattern:?} in \"{shown}\"");
+                    let groups = groups.get_or_insert_with(|| ours.groups().unwrap());
+                    assert_eq!(with_groups(groups, text), all, "the groups of {pattern:?} in \"{shown}\"");
                 }
             }
             true
         }
         (ours, theirs) => panic!("{pattern:?}: we say {ours:?}, Go says {theirs:?}"),
     }
+}
+
+/// Searches behind each match, as `FindAll` does: an empty match directly behind another is none.
+fn all<T>(text: &str, find: impl Fn(usize) -> Option<(Range<usize>, T)>) -> Vec<T> {
+    let (mut found, mut from, mut last_end) = (Vec::new(), 0, None);
+    while from <= text.len()
+        && let Some((range, item)) = find(from)
+    {
+        if range.end != from || last_end != Some(range.start) {
+            found.push(item);
+        }
+        last_end = Some(range.end);
+        let next = || text[from..].chars().next().map_or(1, char::len_utf8);
+        from = if range.end > from { range.end } else { from + next() };
+    }
+    found
+}
+
+fn everywhere(pattern: &Pattern, text: &str) -> Vec<Range<usize>> {
+    all(text, |from| pattern.find_at(text, from).map(|range| (range.clone(), range)))
+}
+
+fn with_groups(groups: &Groups, text: &str) -> Vec<Vec<i64>> {
+    let place = |place: usize| i64::try_from(place).unwrap();
+    all(text, |from| {
+        let found = groups.find_at(text, from)?;
+        let groups = (0..=groups.count()).map(|index| found.group(index));
+        let flat = groups.flat_map(|range| range.map_or([-1, -1], |range| [place(range.start), place(range.end)]));
+        Some((found.range(), flat.collect()))
+    })
+}
+
+/// Of all matches the whole.
+fn whole(all: &[Vec<i64>]) -> Vec<Range<usize>> {
+    let place = |place: i64| usize::try_from(place).unwrap();
+    all.iter().map(|groups| place(groups[0])..place(groups[1])).collect()
 }
 
 /// The error as Go prints it.

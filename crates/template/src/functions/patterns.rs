@@ -1,9 +1,8 @@
 //! Go's regular expressions.
-//!
-//! A pattern is searched for again behind each match. What a pattern says of the text before a match (`\b`, a `^` that is not its
-//! beginning) is not known there, and groups are not known at all, so functions that need them refuse such patterns.
 
-use bulla_pattern::Pattern;
+use std::ops::Range;
+
+use bulla_pattern::{Groups, Match, Pattern};
 use bulla_wipe::Wiping;
 
 use crate::error::{Limit, Reason};
@@ -43,6 +42,9 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     function("regexReplaceAllLiteral", &[Text; 3], None, replace_literally),
     function("regexSplit", &[Text, Text, Int], None, split),
 ];
+
+/// A higher number is none, but a name.
+const MOST: usize = 999_999_999;
 
 const MALFORMED: &str = "the pattern is malformed";
 
@@ -92,68 +94,41 @@ fn first(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
     work.text(found.map_or(&[][..], |range| &text(arguments, 1)[range]).to_vec())
 }
 
-/// Where the pattern matches, as `FindAllStringIndex` has it: no empty match directly behind another.
-fn matches(work: &mut Work, pattern: &[u8], searched: &[u8], limit: i64) -> Result<Vec<(usize, usize)>, Reason> {
+/// Where the pattern matches, as `FindAllStringIndex` has it.
+fn matches(work: &mut Work, pattern: &[u8], searched: &[u8], limit: i64) -> Result<Vec<Range<usize>>, Reason> {
     let compiled = compile(work, pattern)?;
-    let looks_back = looks_back(compiled.as_str());
-    if looks_back == LooksBack::Anywhere {
-        return Err(Reason::Invalid("a pattern that looks at what is before a match can only be searched for once"));
-    }
     let searched = Searched::new(searched);
+    let ranges = everywhere(work, &searched.text, limit, size_of::<Range<usize>>(), |from| {
+        let range = compiled.find_at(&searched.text, from)?;
+        Some((range.clone(), range))
+    })?;
+    Ok(ranges.into_iter().map(|range| searched.original(range.start)..searched.original(range.end)).collect())
+}
+
+/// What `find` finds, searching again behind each match: no empty match directly behind another. Each takes `size` bytes.
+fn everywhere<T>(
+    work: &mut Work,
+    text: &str,
+    limit: i64,
+    size: usize,
+    find: impl Fn(usize) -> Option<(Range<usize>, T)>,
+) -> Result<Vec<T>, Reason> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut found = Vec::new();
+    let mut all = Vec::new();
     let (mut from, mut last_end) = (0, None);
-    while from <= searched.text.len() && found.len() < limit {
-        if from > 0 && looks_back == LooksBack::AtStart {
-            break;
-        }
+    while from <= text.len() && all.len() < limit {
         // Each search may read to the end.
-        work.spend(1 + (searched.text.len() - from) / 256)?;
-        let Some(range) = compiled.find(&searched.text[from..]) else {
-            break;
-        };
-        let (start, end) = (from + range.start, from + range.end);
-        let follows = start == end && last_end == Some(start);
-        if !follows {
-            found.push((searched.original(start), searched.original(end)));
+        work.spend(1 + (text.len() - from) / 256)?;
+        let Some((range, found)) = find(from) else { break };
+        if !range.is_empty() || last_end != Some(range.start) {
+            work.allow(size)?;
+            all.push(found);
         }
-        last_end = Some(end);
-        from = if end > from { end } else { end + searched.text[end..].chars().next().map_or(1, char::len_utf8) };
+        last_end = Some(range.end);
+        let next = |at: usize| at + text[at..].chars().next().map_or(1, char::len_utf8);
+        from = if range.end > from { range.end } else { next(range.end) };
     }
-    Ok(found)
-}
-
-/// Whether what is before a match decides it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LooksBack {
-    No,
-    /// It matches at the beginning of the text only.
-    AtStart,
-    Anywhere,
-}
-
-fn looks_back(pattern: &str) -> LooksBack {
-    let (anchored, rest) = match pattern.strip_prefix('^').or_else(|| pattern.strip_prefix(r"\A")) {
-        Some(rest) => (true, rest),
-        None => (false, pattern),
-    };
-    let mut characters = rest.chars().peekable();
-    let mut before = ' ';
-    while let Some(character) = characters.next() {
-        let looks = match character {
-            '\\' => matches!(characters.next(), Some('b' | 'B' | 'A')),
-            // In a class it is no anchor. Where a class begins is not looked at closer than this.
-            '^' => before != '[',
-            // One branch is anchored, another may not be.
-            '|' => anchored,
-            _ => false,
-        };
-        if looks {
-            return LooksBack::Anywhere;
-        }
-        before = character;
-    }
-    if anchored { LooksBack::AtStart } else { LooksBack::No }
+    Ok(all)
 }
 
 fn all(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
@@ -162,8 +137,7 @@ fn all(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
     if found.is_empty() {
         return work.nil_list(ListKind::Strings);
     }
-    let texts =
-        found.into_iter().map(|(start, end)| work.text(searched[start..end].to_vec())).collect::<Result<_, _>>()?;
+    let texts = found.into_iter().map(|range| work.text(searched[range].to_vec())).collect::<Result<_, _>>()?;
     work.list(ListKind::Strings, texts)
 }
 
@@ -182,7 +156,7 @@ fn split(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
     }
     let limit_of_parts = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut from, mut end) = (0, 0);
-    for (start, behind) in matches(work, pattern, searched, limit)? {
+    for Range { start, end: behind } in matches(work, pattern, searched, limit)? {
         if parts.len() + 1 == limit_of_parts {
             break;
         }
@@ -199,52 +173,98 @@ fn split(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
 }
 
 fn replace_literally(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
-    let found = matches(work, text(arguments, 0), text(arguments, 1), -1)?;
-    replaced(work, text(arguments, 1), &found, |_, out| out.append(text(arguments, 2)))
+    let searched = text(arguments, 1);
+    let found = matches(work, text(arguments, 0), searched, -1)?;
+    let mut out = Replaced::new(searched);
+    for range in found {
+        out.skip_to(work, range)?;
+        out.append(work, text(arguments, 2))?;
+    }
+    out.finish(work)
 }
 
 fn replace(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
-    let (pattern, searched) = (text(arguments, 0), text(arguments, 1));
-    let parts = expansion(text(arguments, 2), pattern.contains(&b'('))?;
-    let found = matches(work, pattern, searched, -1)?;
-    replaced(work, searched, &found, |range, out| {
+    let (pattern, template) = (text(arguments, 0), text(arguments, 2));
+    if !template.contains(&b'$') {
+        return replace_literally(work, arguments);
+    }
+    let compiled = compile(work, pattern)?;
+    // It is compiled once more.
+    work.spend(COMPILING + pattern.len())?;
+    let groups = compiled.groups().map_err(|_| Reason::Invalid(MALFORMED))?;
+    let parts = expansion(template, &groups);
+    let searched = Searched::new(text(arguments, 1));
+    let size = size_of::<Match>() + (1 + groups.count()) * size_of::<Option<Range<usize>>>();
+    let found = everywhere(work, &searched.text, -1, size, |from| {
+        let found = groups.find_at(&searched.text, from)?;
+        Some((found.range(), found))
+    })?;
+    let mut out = Replaced::new(text(arguments, 1));
+    let original = |range: Range<usize>| searched.original(range.start)..searched.original(range.end);
+    for found in found {
+        out.skip_to(work, original(found.range()))?;
         for part in &parts {
-            out.append(match part {
-                Part::Text(text) => text,
-                Part::Match => &searched[range.0..range.1],
-            });
-        }
-    })
-}
-
-fn replaced(
-    work: &mut Work,
-    searched: &[u8],
-    found: &[(usize, usize)],
-    replacement: impl Fn((usize, usize), &mut Wiping<Vec<u8>>),
-) -> Result<Item, Reason> {
-    let mut out = Wiping::<Vec<u8>>::with_capacity(searched.len());
-    let mut from = 0;
-    for &(start, end) in found {
-        out.append(&searched[from..start]);
-        replacement((start, end), &mut out);
-        from = end;
-        if out.len() > work.room() {
-            return Err(Limit::Memory.into());
+            match part {
+                Part::Text(text) => out.append(work, text)?,
+                Part::Groups(indices) => {
+                    if let Some(range) = took_part(&found, indices) {
+                        out.append(work, &text(arguments, 1)[original(range)])?;
+                    }
+                }
+            }
         }
     }
-    out.append(&searched[from..]);
-    work.text(out)
+    out.finish(work)
+}
+
+/// The first of these groups that is part of the match.
+fn took_part(found: &Match, indices: &[usize]) -> Option<Range<usize>> {
+    indices.iter().find_map(|index| found.group(*index))
+}
+
+/// A text that is copied while parts of it are replaced.
+struct Replaced<'t> {
+    text: &'t [u8],
+    /// What has been copied.
+    copied: usize,
+    out: Wiping<Vec<u8>>,
+}
+
+impl<'t> Replaced<'t> {
+    fn new(text: &'t [u8]) -> Self {
+        Self { text, copied: 0, out: Wiping::with_capacity(text.len()) }
+    }
+
+    /// Copies what is before `range`, and leaves that out.
+    fn skip_to(&mut self, work: &Work, range: Range<usize>) -> Result<(), Reason> {
+        let before = &self.text[self.copied..range.start];
+        self.copied = range.end;
+        self.append(work, before)
+    }
+
+    fn append(&mut self, work: &Work, text: &[u8]) -> Result<(), Reason> {
+        if self.out.len() + text.len() > work.room() {
+            return Err(Limit::Memory.into());
+        }
+        self.out.append(text);
+        Ok(())
+    }
+
+    fn finish(mut self, work: &mut Work) -> Result<Item, Reason> {
+        self.out.append(&self.text[self.copied..]);
+        work.text(self.out)
+    }
 }
 
 /// A part of what a match is replaced by.
 enum Part<'t> {
     Text(&'t [u8]),
-    Match,
+    /// Groups of one name, or one by its number.
+    Groups(Vec<usize>),
 }
 
 /// `Regexp.Expand`: `$1`, `${name}` and `$$`. A group that does not exist is empty.
-fn expansion(template: &[u8], has_groups: bool) -> Result<Vec<Part<'_>>, Reason> {
+fn expansion<'t>(template: &'t [u8], groups: &Groups) -> Vec<Part<'t>> {
     let mut parts = Vec::new();
     let mut rest = template;
     while let Some(place) = rest.iter().position(|&byte| byte == b'$') {
@@ -268,12 +288,18 @@ fn expansion(template: &[u8], has_groups: bool) -> Result<Vec<Part<'_>>, Reason>
             continue;
         }
         rest = &rest[from + length + usize::from(braced)..];
-        if name == b"0" {
-            parts.push(Part::Match);
-        } else if has_groups {
-            return Err(Reason::Invalid("groups in a replacement are not supported"));
-        }
+        parts.push(Part::Groups(named(name, groups)));
     }
     parts.push(Part::Text(rest));
-    Ok(parts)
+    parts
+}
+
+/// The groups that a name behind a `$` means: its number without zeros in front, or those of this name.
+fn named(name: &[u8], groups: &Groups) -> Vec<usize> {
+    let name = str::from_utf8(name).unwrap_or_default();
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    match name.parse() {
+        Ok(number) if is_number && number <= MOST => vec![number],
+        _ => groups.named(name).collect(),
+    }
 }

@@ -184,6 +184,18 @@ fn functions_take_no_more_than_they_may() {
         ("{{ seq 0 1 9223372036854775806 }}", Limit::Memory),
         ("{{ regexReplaceAll `a` (repeat 60000 `a`) (repeat 60000 `b`) }}", Limit::Memory),
         ("{{ regexFindAll `a.*b|a` (repeat 1000000 `a`) -1 }}", Limit::Steps),
+        (
+            "{{ $a := repeat 60000 `a` }}{{ range 1000 }}{{ regexMatch `(?:a?){1000}a{1000}b` $a }}{{ end }}",
+            Limit::Steps,
+        ),
+        (
+            "{{ $a := repeat 60000 `ab1c` }}{{ range 1000 }}{{ regexMatch `^(?:.{0,30}){0,30}[bc]\\d$` $a }}{{ end }}",
+            Limit::Steps,
+        ),
+        (
+            "{{ range 1000 }}{{ $_ := regexReplaceAll `((a)(b)?){0,100}(\\pL){0,10}\\d` (repeat 60000 `ab`) `$1` }}{{ end }}",
+            Limit::Memory,
+        ),
         ("{{ range 100000 }}{{ regexMatch `a{1000}` `a` }}{{ end }}", Limit::Steps),
         ("{{ uniq (until 10000) }}", Limit::Steps),
         ("{{ range 1000000 }}{{ contains `b` (repeat 10000 `a`) }}{{ end }}", Limit::Memory),

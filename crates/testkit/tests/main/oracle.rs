@@ -154,9 +154,10 @@ fn errors_and_panics_of_the_libraries_are_told_apart() {
 #[test]
 fn regular_expressions_are_gos() {
     needs_peers!();
-    let found = Oracle::shared().regex(br"\d+$", &[b"a12", "٣".as_bytes(), b""]).unwrap();
-    let none = Found { is_match: false, span: None };
-    assert_eq!(found, [Found { is_match: true, span: Some((1, 3)) }, none, none]);
+    let found = Oracle::shared().regex(br"(b)|\d+$", &[b"ab12", "٣".as_bytes(), b""]).unwrap();
+    let none = Found { is_match: false, span: None, all: None };
+    let all = Some(vec![vec![1, 2, 1, 2], vec![2, 4, -1, -1]]);
+    assert_eq!(found, [Found { is_match: true, span: Some((1, 2)), all }, none.clone(), none]);
     let error = Oracle::shared().regex(b"(", &[]).unwrap_err();
     assert_eq!(error, Refusal::Error("error parsing regexp: missing closing ): `(`".to_owned()));
 }
