@@ -23,8 +23,9 @@ use bulla_sealed::{KeyRing, Scope, SealingKey};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-/// Raised when the same object would become another Secret than before: older records then no longer hold.
-const FORMAT: &str = "1";
+/// Raised when the same object would become another Secret than before, or one where it was refused: older records then no longer
+/// hold.
+const FORMAT: &str = "2";
 /// Bytes of the HMAC that are kept.
 const MAC_LENGTH: usize = 16;
 
@@ -353,7 +354,7 @@ mod tests {
             text.replace("refused", "known"),
             format!("{text}0"),
             format!("{text} more"),
-            text.replacen('1', "2", 1),
+            text.replacen(FORMAT, "1", 1),
             format!("{}é", &text[..text.len() - 2]),
             format!("{}zz", &text[..text.len() - 2]),
         ] {

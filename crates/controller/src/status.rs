@@ -172,8 +172,8 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "1 opened abc 00112233445566778899aabbccddeeff";
-    const OTHER_TEXT: &str = "1 opened abc ff112233445566778899aabbccddeeff";
+    const TEXT: &str = "2 opened abc 00112233445566778899aabbccddeeff";
+    const OTHER_TEXT: &str = "2 opened abc ff112233445566778899aabbccddeeff";
 
     fn sealed(generation: i64, status: Option<SealedSecretStatus>) -> SealedSecret {
         let mut sealed = SealedSecret { status, ..SealedSecret::default() };

@@ -7,6 +7,7 @@
 //! merge         Secret into a SealedSecret's file, in place
 //! reseal        the items of a file, for another key, in place
 //! key_ring      key Secrets → private keys, in the order in which they are tried
+//! template      texts with actions, and the opened items ──▶ values
 //! unseal        SealedSecret ── key ring ──▶ Secret, or why not, item by item
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod merge;
 pub mod reseal;
 pub mod scope;
 pub mod seal;
+mod template;
 pub mod unseal;
 
 pub use certificate::{Certificate, CertificateError, CertificateRequest};

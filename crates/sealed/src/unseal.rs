@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! spec.encryptedData ─ base64 ─ key ring, label of the object's own scope ─┐
-//! spec.template.data ─ text (no templates yet) ────────────────────────────┴─ data, a sealed item wins over a text of the same key
+//! spec.template.data ─ rendered with them ─────────────────────────────────┴─ data, a sealed item wins over a text of the same key
 //! spec.template.{metadata,type,immutable} ─────────────────────────────────── the rest of the Secret
 //! name and namespace of the SealedSecret, one owner reference to it ───────── whatever the template says
 //! spec.data (deprecated) ─ the whole Secret as one value
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use bulla_api::sealed_secret::{API_VERSION, KIND, SKIP_SET_OWNER_REFERENCES_ANNOTATION, SealedSecret};
 use bulla_crypto::encoding::{self, Base64Error};
 use bulla_crypto::{OpenError, SecretBytes};
+use bulla_template::TemplateError;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -29,6 +30,7 @@ use zeroize::Zeroize as _;
 
 use crate::key_ring::{Hint, KeyRing, NotOpened, Opener, SealingKey};
 use crate::scope::Scope;
+use crate::template;
 
 /// Items of one object for which the other scopes are tried; more would only cost time.
 const SCOPE_TRIALS: usize = 3;
@@ -157,9 +159,9 @@ pub enum ItemError {
         /// The other scope in which this object would open it.
         opens_as: Option<Scope>,
     },
-    /// `spec.template.data` has a template for this key, and templates are not evaluated.
-    #[error("templates are not supported yet: `spec.template.data` has `{{{{` here, only plain text works")]
-    Template,
+    /// The text of this key in `spec.template.data` is a template that cannot be read or executed.
+    #[error("cannot render the template: {0}")]
+    Template(TemplateError),
 }
 
 fn no_key(scope: Scope, opens_as: Option<Scope>, tried: usize) -> String {
@@ -310,15 +312,16 @@ fn open_items(
             Err(error) => errors.push((key.clone(), error)),
         }
     }
-    for (key, text) in &sealed.spec.template.data {
-        if sealed.spec.encrypted_data.contains_key(key) {
-            continue;
+    let texts = &sealed.spec.template.data;
+    let failed = |(key, error)| (key, ItemError::Template(error));
+    if errors.is_empty() {
+        match template::render(texts, &data) {
+            Ok(rendered) => data.extend(rendered),
+            Err(unrendered) => errors.extend(unrendered.into_iter().map(failed)),
         }
-        if text.contains("{{") {
-            errors.push((key.clone(), ItemError::Template));
-        } else {
-            data.insert(key.clone(), SecretBytes::new(text.clone().into_bytes()));
-        }
+    } else {
+        // Nothing is rendered with half of the data; what will fail in any case is told at once.
+        errors.extend(template::unreadable(texts).map(failed));
     }
     if errors.is_empty() {
         return Ok(data);
@@ -530,7 +533,7 @@ mod tests {
                         "finalizers": ["a/b"], "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "9"}],
                     },
                     "type": "kubernetes.io/basic-auth", "immutable": true,
-                    "data": {"url": "https://shop", "password": "not this one", "unused": "}}"},
+                    "data": {"url": "https://{{ .password | upper }}@shop", "password": "not this one", "unused": "}}"},
                 },
                 "encryptedData": {"password": item(0, "hunter2", Scope::Strict), "empty": item(0, "", Scope::Strict)},
             }),
@@ -547,7 +550,7 @@ mod tests {
                     ],
                 },
                 "type": "kubernetes.io/basic-auth", "immutable": true,
-                "data": {"password": "aHVudGVyMg==", "empty": "", "url": "aHR0cHM6Ly9zaG9w", "unused": "fX0="},
+                "data": {"password": "aHVudGVyMg==", "empty": "", "url": "aHR0cHM6Ly9IVU5URVIyQHNob3A=", "unused": "fX0="},
             })
         );
     }
@@ -576,7 +579,7 @@ mod tests {
         let sealed = object(
             Scope::Strict,
             &json!({
-                "template": {"data": {"url": "https://{{ .password }}@shop"}},
+                "template": {"data": {"url": "https://{{ .password }}@shop", "broken": "a\n {{ end }}"}},
                 "encryptedData": {
                     "fine": item(0, "x", Scope::Strict),
                     "foo": item(1, "x", Scope::Strict), "bar": item(1, "x", Scope::Strict),
@@ -592,11 +595,11 @@ mod tests {
             [
                 "no key could decrypt secret (bar, foo): the only key tried; sealed for another cluster, or for another name or namespace \
                  (the scope here is strict)",
+                "cannot render the template (broken): line 2, column 9: `end` without anything that it ends",
                 "no key could decrypt secret (cut): truncated, a part of the sealed value is missing",
                 "no key could decrypt secret (damaged): damaged, key `key-0` fits but the value was changed after it was sealed",
                 "no key could decrypt secret (long): sealed for an RSA key of 3072 bits, and no key of that size is here (of 1)",
                 "illegal base64 data at input byte 7 (text)",
-                "templates are not supported yet (url): `spec.template.data` has `{{` here, only plain text works",
             ]
         );
         let error =

@@ -120,12 +120,14 @@ impl CommandError {
             return Self::new(exit, error);
         };
         let exit = items.iter().map(|(_, error)| exit_of(error)).reduce(|a, b| if a == b { a } else { Exit::Value });
+        let all = sealed.spec.encrypted_data.len() + sealed.spec.template.data.len();
         let mut failed = Self::new(
             exit.unwrap_or(Exit::Value),
-            format!("{} of the {} items of `{name}` cannot be opened", items.len(), sealed.spec.encrypted_data.len()),
+            format!("{} of the {} items of `{name}` cannot be opened", items.len(), all),
         );
         for (key, error) in &items {
-            failed = failed.detail(format!("`spec.encryptedData.{key}`: {error}"));
+            let field = if matches!(error, ItemError::Template(_)) { "template.data" } else { "encryptedData" };
+            failed = failed.detail(format!("`spec.{field}.{key}`: {error}"));
         }
         match items.iter().find_map(|(_, error)| hint_of(error)) {
             Some(hint) => failed.hint(hint),
@@ -137,7 +139,7 @@ impl CommandError {
 fn exit_of(error: &ItemError) -> Exit {
     match error {
         ItemError::NoKey { opens_as: None, .. } | ItemError::NoKeyOfSize { .. } | ItemError::EmptyRing => Exit::NoKey,
-        ItemError::Template => Exit::Input,
+        ItemError::Template(_) => Exit::Input,
         _ => Exit::Value,
     }
 }
