@@ -187,7 +187,7 @@ if [ -n "$cluster" ]; then
   port=$((20000 + RANDOM % 12000))
   note "the controller makes its key and serves the certificate"
   printf '%s$ %s%s\n' "$bold" "bulla controller --kubeconfig \$KUBECONFIG --namespace sealing --listen 127.0.0.1:$port &" "$plain"
-  bulla controller --kubeconfig "$KUBECONFIG" --namespace sealing --listen "127.0.0.1:$port" >"$folder/controller.log" 2>&1 &
+  bulla controller --kubeconfig "$KUBECONFIG" --namespace sealing --listen "127.0.0.1:$port" --listen-metrics none >"$folder/controller.log" 2>&1 &
   controller=$!
   ready() { kill -0 "$controller" && bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3; head -n 1 <&3 | grep -q ' 200'"; }
   eventually 60 "the controller is ready" ready

@@ -69,7 +69,7 @@ pub(crate) fn measure(bulla: &Path, folder: &Path) -> String {
             objects: OBJECTS,
             start: Box::new(|| {
                 Program::new(bulla)
-                    .args(["controller", "--namespace", KEY_NAMESPACE, "--listen"])
+                    .args(["controller", "--namespace", KEY_NAMESPACE, "--listen-metrics", "none", "--listen"])
                     .arg(format!("127.0.0.1:{}", free_port()))
                     .arg("--kubeconfig")
                     .arg(control_plane.kubeconfig())

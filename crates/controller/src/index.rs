@@ -158,6 +158,16 @@ impl Index {
         wake
     }
 
+    /// How many SealedSecrets are known.
+    pub fn count(&self) -> usize {
+        self.sealed.len()
+    }
+
+    /// Whether this SealedSecret is known.
+    pub fn knows(&self, name: &ObjectName) -> bool {
+        self.sealed.contains_key(name)
+    }
+
     /// A SealedSecret is gone, or about to be. Its Secret follows it by the garbage collector's hand.
     pub fn forget_sealed(&mut self, name: &ObjectName) {
         self.sealed.remove(name);

@@ -203,7 +203,10 @@ impl KeySecrets {
                     self.read().remove(&(source, name));
                     self.publish();
                 }
-                Err(error) => tracing::warn!(error = chain(&error), "watch of the sealing keys interrupted"),
+                Err(error) => {
+                    self.statistics.metrics.watch_restarted("keys");
+                    tracing::warn!(error = chain(&error), "watch of the sealing keys interrupted");
+                }
             }
         }
     }

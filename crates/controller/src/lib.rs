@@ -6,13 +6,13 @@
 //!  watch key Secrets ───┘      ▲                                   │ plan   pure: may it, and what should the Secret be
 //!       │                      │                                   │ apply  create or replace, only what differs
 //!       ▼                      └── what was found ─────────────────┤ status, event: only what changed
-//!   key ring ──▶ server: /v1/cert.pem, /healthz, /readyz           ▼
+//!   key ring ──▶ server: /v1/cert.pem, /healthz, /readyz, /metrics ▼
 //! ```
 //!
 //! An idle cluster is silent: no write, no event and no private-key operation when nothing changed, a restart included, because what was
 //! checked is recorded beside the status under a keyed digest ([`record`]).
 //!
-//! Permissions: `deploy/kustomize/rbac.yaml`. The verbs are those of upstream's chart (no `patch` but for events), so this runs under
+//! Permissions: `deploy/kustomize/base/rbac.yaml`. The verbs are those of upstream's chart (no `patch` but for events), so this runs under
 //! the RBAC of an installed Sealed Secrets. Every write is a create or a replacement under optimistic lock.
 //!
 //! Environment and clock are met in [`options`] and [`run`]; plan, record, status, index and queue are pure.
@@ -21,6 +21,7 @@ pub mod apply;
 pub mod event;
 pub mod index;
 pub mod key_secrets;
+pub mod metrics;
 pub mod name;
 pub mod options;
 pub mod plan;

@@ -29,6 +29,8 @@ pub struct Options {
     pub drift: Drift,
     /// Where the certificate and the health are served; port 0 takes a free one. `None` serves nothing.
     pub listen: Option<SocketAddr>,
+    /// Where the metrics are served; port 0 takes a free one. `None` serves none.
+    pub listen_metrics: Option<SocketAddr>,
     /// SealedSecrets in work at a time. Decryption itself is bounded by the number of processors.
     pub concurrency: usize,
 }
@@ -86,6 +88,7 @@ impl Default for Options {
             accept_deprecated_data: true,
             drift: Drift::default(),
             listen: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
+            listen_metrics: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081))),
             concurrency: 16,
         }
     }

@@ -18,6 +18,17 @@ pub struct Queue {
     changed: Notify,
 }
 
+/// How many names are in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// To be worked on as soon as a worker is free.
+    pub ready: usize,
+    /// To be worked on later.
+    pub delayed: usize,
+    /// In work.
+    pub running: usize,
+}
+
 #[derive(Debug, Default)]
 struct State {
     slots: HashMap<ObjectName, Slot>,
@@ -116,6 +127,14 @@ impl Queue {
         let mut state = self.state();
         state.move_due(Instant::now());
         state.slots.values().all(|slot| matches!(slot, Slot::Delayed(_)))
+    }
+
+    /// How many names there are.
+    pub fn lengths(&self) -> Lengths {
+        let mut state = self.state();
+        state.move_due(Instant::now());
+        let (ready, delayed) = (state.ready.len(), state.delayed.len());
+        Lengths { ready, delayed, running: state.slots.len().saturating_sub(ready + delayed) }
     }
 
     /// Hands out nothing more. What is in work stays in work.

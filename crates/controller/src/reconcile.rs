@@ -1,7 +1,7 @@
 //! One SealedSecret, from reading it to reporting what became of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulla_api::{SealedSecret, SealedSecretStatus};
 use bulla_sealed::{Hint, KeyRing, SealingKey, UnsealOptions};
@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::apply::{Applied, ApplyError, apply};
 use crate::event;
 use crate::index::{Finding, Index, Seen, Wake, Work};
+use crate::metrics::{Pass, SEALED_SECRET, UnsealFailure};
 use crate::name::ObjectName;
 use crate::plan::{Existing, Plaintext, Plan, Refusal, plan};
 use crate::queue::Queue;
@@ -44,6 +45,8 @@ pub struct Context {
     pub ring: watch::Receiver<Arc<KeyRing>>,
     /// As many permits as processors: decryption takes nothing else.
     pub processors: Arc<Semaphore>,
+    /// Two permits: objects with templates that are rendered at a time, whose memory is bounded one by one.
+    pub templates: Arc<Semaphore>,
     /// What was done.
     pub statistics: Arc<Statistics>,
     /// Whether `spec.data` is read.
@@ -69,21 +72,30 @@ impl Context {
     /// Works on what is in line until the queue is closed.
     pub async fn work(&self) {
         while let Some(name) = self.queue.next().await {
-            self.reconcile(&name).await;
+            let started = Instant::now();
+            if let Some(pass) = self.reconcile(&name).await {
+                self.statistics.metrics.passed(SEALED_SECRET, pass, started.elapsed());
+            }
             self.queue.done(&name);
         }
     }
 
-    async fn reconcile(&self, name: &ObjectName) {
-        let Some(work) = self.index().start(name) else { return };
+    /// What became of it; `None` if there was nothing to do.
+    async fn reconcile(&self, name: &ObjectName) -> Option<Pass> {
+        let work = self.index().start(name)?;
         count(&self.statistics.reconciliations);
         let not_older = GetParams::at(&work.resource_version);
         let object = match self.read(name, &not_older).await {
             Ok(Some(object)) if object.metadata.deletion_timestamp.is_none() => object,
-            Ok(_) => return self.index().forget_sealed(name),
+            Ok(_) => {
+                self.index().forget_sealed(name);
+                return Some(Pass::Gone);
+            }
             Err(error) => {
                 tracing::warn!(sealedsecret = %name, %error, "SealedSecret cannot be read");
-                return self.finish_unread(name, &work);
+                self.statistics.metrics.unseal_failed(UnsealFailure::Fetch, &name.namespace);
+                self.finish_unread(name, &work);
+                return Some(Pass::Failed);
             }
         };
         let seen = seen(&object);
@@ -103,6 +115,10 @@ impl Context {
             }
         };
         log(name, &settled.outcome);
+        let pass = Pass::of(&settled.outcome);
+        if let Some(failure) = UnsealFailure::of(&settled.outcome) {
+            self.statistics.metrics.unseal_failed(failure, &name.namespace);
+        }
         let reported = match settled.outcome {
             // Most first failures have passed a second later; nobody needs to read about them.
             Outcome::Failed(_) if work.attempts == 0 => Ok(()),
@@ -112,10 +128,12 @@ impl Context {
             Ok(()) => settled.finding,
             Err(error) => {
                 tracing::warn!(sealedsecret = %name, %error, "status not written");
+                self.statistics.metrics.unseal_failed(UnsealFailure::Status, &name.namespace);
                 Finding::Again
             }
         };
         self.finish(name, seen.fingerprint, finding, &work);
+        Some(pass)
     }
 
     /// Opens the object and makes its Secret so.
@@ -167,9 +185,11 @@ impl Context {
         let options = UnsealOptions { accept_deprecated_data: self.accept_deprecated_data, hint: hint_of(sealed) };
         let existing = existing.map(|secret| Existing::of(&secret.expose_secret().metadata));
         let (sealed, ring) = (sealed.clone(), ring.clone());
+        let template =
+            if sealed.spec.template.data.is_empty() { None } else { self.templates.clone().acquire_owned().await.ok() };
         let permit = self.processors.clone().acquire_owned().await;
         let planned = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = (template, permit);
             plan(&sealed, existing.as_ref(), &ring, &options)
         });
         planned.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))

@@ -29,19 +29,23 @@ use tokio::task::JoinHandle;
 
 use crate::index::{Index, Listing};
 use crate::key_secrets::{KeySecrets, KeySecretsError};
+use crate::metrics::exposition::Exposition;
 use crate::name::ObjectName;
 use crate::options::Options;
 use crate::plan::Existing;
 use crate::queue::Queue;
 use crate::reconcile::{Context, seen};
 use crate::secrets::chain;
-use crate::server::{Shown, serve};
+use crate::server::{self, Shown, serve};
 use crate::statistics::{Counts, Statistics};
 
 /// Longest time that work may take to end once the controller shall stop. A pod is killed after 30 seconds.
 const LAST_WORK: Duration = Duration::from_secs(20);
 /// SealedSecrets read at a time when all are listed; each may be as large as a megabyte.
 const PAGE: u32 = 200;
+
+/// Objects with templates that are rendered at a time.
+const TEMPLATES: usize = 2;
 
 /// Why the controller could not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,7 @@ pub enum RunError {
 /// A controller at work.
 pub struct Running {
     address: Option<SocketAddr>,
+    metrics_address: Option<SocketAddr>,
     context: Arc<Context>,
     ready: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
@@ -90,6 +95,11 @@ impl Running {
     /// Where the certificate and the health are served, if they are.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where the metrics are served, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Waits until every object was seen once.
@@ -161,7 +171,7 @@ pub async fn start(options: Options) -> Result<Running, RunError> {
     let ring = keys.ring();
     let (stop, stopped) = watch::channel(false);
     let ready = watch::Sender::new(false);
-    let shown = Shown { ring: ring.clone(), ready: ready.subscribe() };
+    let shown = Shown { ring: ring.clone(), ready: ready.subscribe(), statistics: statistics.clone() };
     let (address, server) = match options.listen {
         Some(address) => {
             let listen = |source| RunError::Listen { address, source };
@@ -183,12 +193,19 @@ pub async fn start(options: Options) -> Result<Running, RunError> {
         queue: Queue::default(),
         ring,
         processors: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+        templates: Arc::new(Semaphore::new(TEMPLATES)),
         statistics,
         accept_deprecated_data: options.accept_deprecated_data,
     });
+    let metrics = match options.listen_metrics {
+        Some(address) => server::serve_metrics(address, Exposition::new(context.clone()), until(stopped.clone())).await,
+        None => None,
+    };
+    let (metrics_address, metrics_server) = metrics.unzip();
     let is_ready = ready.subscribe();
-    let task = tokio::spawn(supervise(context.clone(), keys, options, ready, stopped, server));
-    Ok(Running { address, context, ready: is_ready, stop, task })
+    let servers = server.into_iter().chain(metrics_server).collect();
+    let task = tokio::spawn(supervise(context.clone(), keys, options, ready, stopped, servers));
+    Ok(Running { address, metrics_address, context, ready: is_ready, stop, task })
 }
 
 async fn supervise(
@@ -197,7 +214,7 @@ async fn supervise(
     options: Options,
     ready: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
-    server: Option<JoinHandle<()>>,
+    servers: Vec<JoinHandle<()>>,
 ) {
     let workers: Vec<_> = (0..options.concurrency.max(1))
         .map(|_| {
@@ -218,9 +235,7 @@ async fn supervise(
     if tokio::time::timeout(LAST_WORK, join_all(workers)).await.is_err() {
         tracing::warn!("stopped in the middle of work that took too long");
     }
-    if let Some(server) = server {
-        let _ = tokio::time::timeout(LAST_WORK, server).await;
-    }
+    let _ = tokio::time::timeout(LAST_WORK, join_all(servers)).await;
 }
 
 /// Ends when the controller shall stop.
@@ -300,7 +315,10 @@ async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Lis
                 let wake = context.index().forget_secret(&name);
                 context.wake(&name, wake);
             }
-            Err(error) => tracing::warn!(namespace, error = chain(&error), "watch of the Secrets interrupted"),
+            Err(error) => {
+                context.statistics.metrics.watch_restarted("secrets");
+                tracing::warn!(namespace, error = chain(&error), "watch of the Secrets interrupted");
+            }
         }
     }
 }
@@ -324,24 +342,36 @@ async fn follow_sealed(context: &Context, namespace: Option<&str>, label_selecto
             Ok(Event::InitApply(object) | Event::Apply(object)) => {
                 let name = ObjectName::of(&object.metadata);
                 if object.metadata.deletion_timestamp.is_some() {
-                    context.index().forget_sealed(&name);
+                    forget_sealed(context, &name);
                     continue;
                 }
+                context.statistics.metrics.see_condition(&name, &object);
                 let ring = context.ring.borrow().clone();
                 let wake = context.index().see_sealed(&name, seen(&object), listing, &ring);
                 context.wake(&name, wake);
             }
             Ok(Event::InitDone) => {
-                context.index().finish_sealed_listing(namespace, listing);
+                let mut index = context.index();
+                index.finish_sealed_listing(namespace, listing);
+                context.statistics.metrics.keep_conditions(|name| index.knows(name));
+                drop(index);
                 if !listed_once {
                     listed_once = true;
                     listed.one();
                 }
             }
-            Ok(Event::Delete(object)) => context.index().forget_sealed(&ObjectName::of(&object.metadata)),
-            Err(error) => tracing::warn!(namespace, error = chain(&error), "watch of the SealedSecrets interrupted"),
+            Ok(Event::Delete(object)) => forget_sealed(context, &ObjectName::of(&object.metadata)),
+            Err(error) => {
+                context.statistics.metrics.watch_restarted("sealedsecrets");
+                tracing::warn!(namespace, error = chain(&error), "watch of the SealedSecrets interrupted");
+            }
         }
     }
+}
+
+fn forget_sealed(context: &Context, name: &ObjectName) {
+    context.index().forget_sealed(name);
+    context.statistics.metrics.forget_condition(name);
 }
 
 /// Wakes whom a change of the keys concerns. Never ends.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::metrics::Metrics;
+
 /// Counters that grow only.
 #[derive(Debug, Default)]
 pub struct Statistics {
@@ -10,6 +12,8 @@ pub struct Statistics {
     pub(crate) status_writes: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) keys_created: AtomicU64,
+    /// What is counted with labels, for Prometheus.
+    pub metrics: Metrics,
 }
 
 /// The counters at one moment.

@@ -113,6 +113,7 @@ impl Fixture {
             namespaces: Namespaces::Only(vec![self.namespace.name().to_owned()]),
             keys: KeyOptions { size: 2048, ..KeyOptions::default() },
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            listen_metrics: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             ..Options::default()
         }
     }
@@ -199,6 +200,12 @@ impl Fixture {
         values_of(&secret)
     }
 
+    /// One value of a Secret, if that exists.
+    pub(crate) fn value(&self, name: &str, key: &str) -> Option<String> {
+        let encoded = self.get("secret", name)?["data"][key].as_str()?.to_owned();
+        String::from_utf8(encoding::decode_go(encoded.as_bytes()).unwrap()).ok()
+    }
+
     /// Reason and message of each event about a SealedSecret.
     pub(crate) fn events(&self, name: &str) -> Vec<(String, String)> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), self.namespace.name());
@@ -250,7 +257,7 @@ pub(crate) fn status_of(sealed: &Value, kind: &str) -> String {
 /// Status and body of a GET.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: test\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

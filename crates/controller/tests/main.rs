@@ -5,8 +5,10 @@
 mod fixture;
 
 mod keys;
+mod metrics;
 mod ownership;
 mod peers;
 mod restart;
+mod templates;
 mod throughput;
 mod unsealing;

@@ -2,13 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use bulla_controller::{Options, Running};
 use bulla_testkit::control_plane::{ControlPlane, wait_for};
 use bulla_testkit::process::Program;
-use bulla_testkit::{free_port, needs_peers, peers, workspace};
+use bulla_testkit::{free_port, needs_peers, peers};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Key, PATIENCE, get, seal_manifest};
+use crate::fixture::{Fixture, PATIENCE, get};
 
 fn kubeseal(certificate: &str, scope: &str, secret: &Value) -> Value {
     let arguments = ["--cert", certificate, "--scope", scope];
@@ -38,11 +37,12 @@ async fn what_kubeseal_seals_with_our_certificate_is_unsealed() {
 /// Upstream's controller in the namespace of the keys, looking at the namespace of the objects as well.
 pub(crate) struct Upstream {
     running: bulla_testkit::process::Running,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: SocketAddr,
 }
 
 impl Upstream {
-    fn start(fixture: &Fixture) -> Self {
+    pub(crate) fn start(fixture: &Fixture) -> Self {
         Self::start_with(fixture, &[])
     }
 
@@ -57,19 +57,20 @@ impl Upstream {
         grant(fixture, &rights, &[keys, objects]);
         let (port, metrics_port) = (free_port(), free_port());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, metrics_port));
         let arguments = [
             "--additional-namespaces".to_owned(),
             objects.to_owned(),
             "--listen-addr".to_owned(),
             address.to_string(),
             "--listen-metrics-addr".to_owned(),
-            format!("127.0.0.1:{metrics_port}"),
+            metrics.to_string(),
         ];
         let arguments = arguments.into_iter().chain(more.iter().map(|argument| (*argument).to_owned()));
         let program = peers::sealed_secrets_controller();
         let program = ControlPlane::shared().as_pod(keys, "controller", &program, arguments);
         // Where that is not possible the test fails, and says what the machine lacks; it never passes without a peer.
-        Self { running: program.unwrap().start().unwrap(), address }
+        Self { running: program.unwrap().start().unwrap(), address, metrics }
     }
 
     async fn certificate(&self) -> String {
@@ -178,82 +179,4 @@ async fn either_controller_takes_over_from_the_other() {
         (fixture.values("db") == json!({"password": "hunter4"})).then_some(())
     });
     upstream.stop();
-}
-
-/// A controller that is nobody but its service account.
-async fn start_as_service_account(fixture: &Fixture) -> Running {
-    let control_plane = ControlPlane::shared();
-    let token = fixture.keys.kubectl(["create", "token", "controller"]).run().unwrap().success().stdout_text();
-    let authority = std::fs::read(control_plane.ca_certificate()).unwrap();
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {
-            "server": control_plane.server(), "certificate-authority-data": bulla_crypto::encoding::encode(&authority),
-        }}],
-        "users": [{"name": "it", "user": {"token": token.trim()}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    });
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), kubeconfig.to_string()).unwrap();
-    fixture.start_with(Options { kubeconfig: Some(file.path().to_owned()), ..fixture.options() }).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_rights_that_are_shipped_suffice() {
-    needs_peers!();
-    let fixture = Fixture::new("rights");
-    let shipped = std::fs::read_to_string(workspace().join("deploy/kustomize/rbac.yaml")).unwrap();
-    let rules: Vec<Value> = serde_saphyr::from_multiple::<Value>(&shipped).unwrap();
-    let rules = |kind: &str, name: &str| {
-        let found = rules.iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name);
-        found.unwrap()["rules"].as_array().unwrap().clone()
-    };
-    // The rights of the ClusterRole, but in one namespace; those of the keys' Role, in the other.
-    grant(&fixture, &json!(rules("Role", "sealed-secrets-key-admin")), &[fixture.keys.name()]);
-    grant_more(&fixture, &json!(rules("ClusterRole", "secrets-unsealer")));
-    let running = start_as_service_account(&fixture).await;
-    let pem = get(running.address().unwrap(), "/v1/cert.pem").await.1;
-    let key = Key {
-        certificate: bulla_sealed::Certificate::from_pem(pem.as_bytes()).unwrap(),
-        ..Key::new("x", jiff::Timestamp::now())
-    };
-    fixture.apply(&seal_manifest(&key, &fixture.secret("db", &json!({"a": "b"})), None));
-    fixture.synced("db");
-    fixture.wait_for_event("db", "Unsealed");
-    fixture.apply(&seal_manifest(&key, &fixture.secret("db", &json!({"a": "c"})), None));
-    fixture.synced("db");
-    assert_eq!(fixture.values("db"), json!({"a": "c"}));
-    running.stop().await;
-}
-
-fn grant_more(fixture: &Fixture, rights: &Value) {
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "controller"}, "rules": rights,
-    });
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "controller"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "controller"},
-        "subjects": [{"kind": "ServiceAccount", "name": "controller", "namespace": fixture.keys.name()}],
-    });
-    fixture.namespace.apply(&format!("{role}\n---\n{binding}"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_manifests_that_are_shipped_are_valid() {
-    needs_peers!();
-    let fixture = Fixture::new("manifests");
-    let built = ControlPlane::shared()
-        .kubectl(["kustomize", workspace().join("deploy/kustomize").to_str().unwrap()])
-        .run()
-        .unwrap()
-        .success()
-        .stdout_text();
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&built).unwrap();
-    let namespaced: Vec<String> = objects
-        .into_iter()
-        .filter(|object| !object["kind"].as_str().unwrap().starts_with("Cluster"))
-        .map(|object| object.to_string())
-        .collect();
-    let apply = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-"];
-    let _applied = fixture.keys.kubectl(apply).stdin(namespaced.join("\n---\n")).run().unwrap().success();
 }

@@ -128,7 +128,7 @@ async fn a_broken_object_tells_what_is_wrong_and_stops_no_other() {
     fixture.apply(&with("b-cut", &|spec| spec["encryptedData"]["a"] = json!("AgA=")));
     fixture.apply(&with("b-both", &|spec| spec["data"] = json!("AgA=")));
     fixture.apply(&with("b-template", &|spec| {
-        spec["template"]["data"] = json!({"url": "https://{{ .a }}", "plain": "p"});
+        spec["template"]["data"] = json!({"url": "https://{{ .a.b }}", "plain": "p"});
     }));
     fixture.apply(&with("b-owners", &|spec| {
         spec["template"]["metadata"]["annotations"] =
@@ -143,7 +143,10 @@ async fn a_broken_object_tells_what_is_wrong_and_stops_no_other() {
         ("a-text", "illegal base64 data at input byte 7 (a)"),
         ("b-cut", "no key could decrypt secret (a): truncated"),
         ("b-both", "cannot use the field 'encryptedData' and the deprecated field 'data' at the same time"),
-        ("b-template", "templates are not supported yet (url)"),
+        (
+            "b-template",
+            "cannot render the template (url): line 1, column 14: cannot look for the key `b` in a value of type string",
+        ),
         ("b-owners", "`spec.template.metadata.ownerReferences` is not a list"),
         ("b-label", "the API server rejects the Secret: Secret \"b-label\" is invalid: metadata.labels"),
         ("b-key", "no key could decrypt secret (a)"),
@@ -168,16 +171,17 @@ async fn a_broken_object_tells_what_is_wrong_and_stops_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_text_of_the_template_goes_in_and_a_sealed_item_of_the_same_key_wins() {
+async fn what_the_template_renders_goes_in_and_a_sealed_item_of_the_same_key_wins() {
     needs_peers!();
     let (fixture, key) = Fixture::with_key("template");
     let running = fixture.start().await;
     let mut sealed = fixture.sealed(&key, "db", &json!({"password": "hunter2"}));
-    sealed["spec"]["template"]["data"] = json!({"url": "https://shop", "password": "{{ never rendered }}"});
+    sealed["spec"]["template"]["data"] =
+        json!({"url": "https://app:{{ .password }}@{{ .host }}", "host": "shop", "password": "never seen"});
     sealed["spec"]["template"]["immutable"] = json!(true);
     fixture.apply_and_wait(&sealed);
     let made = fixture.get("secret", "db").unwrap();
-    assert_eq!(values_of(&made), json!({"url": "https://shop", "password": "hunter2"}));
+    assert_eq!(values_of(&made), json!({"url": "https://app:hunter2@shop", "host": "shop", "password": "hunter2"}));
     assert_eq!(made["immutable"], true);
     running.stop().await;
 }

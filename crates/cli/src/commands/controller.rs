@@ -17,8 +17,9 @@ use crate::exit::Exit;
 
 /// Run in a cluster: SealedSecrets become Secrets, and stay what they say
 ///
-/// Makes and keeps the sealing keys, serves the certificate at /v1/cert.pem, and tells its state at /healthz and /readyz. Options with the
-/// names of Sealed Secrets' controller mean the same, and so do their environment variables. Log lines go to standard error.
+/// Makes and keeps the sealing keys, serves the certificate at /v1/cert.pem, and tells its state at /healthz, /readyz and
+/// /metrics. Options with the names of Sealed Secrets' controller mean the same, and so do their environment variables. Log
+/// lines go to standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -62,6 +63,10 @@ pub(crate) struct ControllerArgs {
     /// Address for /v1/cert.pem, /healthz and /readyz; `none` serves nothing
     #[arg(long, alias = "listen-addr", value_name = "ADDRESS", default_value = ":8080", value_parser = parse_listen, env = "SEALED_SECRETS_LISTEN_ADDR", hide_env_values = true)]
     listen: Listen,
+
+    /// Address for /metrics; `none` serves none
+    #[arg(long, alias = "listen-metrics-addr", value_name = "ADDRESS", default_value = ":8081", value_parser = parse_listen, env = "SEALED_SECRETS_LISTEN_METRICS_ADDR", hide_env_values = true)]
+    listen_metrics: Listen,
 
     #[command(flatten)]
     keys: KeyArgs,
@@ -220,6 +225,7 @@ impl ControllerArgs {
                 DriftName::Revert => Drift::Revert,
             },
             listen: self.listen,
+            listen_metrics: self.listen_metrics,
             concurrency: self.concurrency,
         }
     }
@@ -298,6 +304,7 @@ mod tests {
     fn values_are_read_as_upstream_reads_them() {
         let options = options(&[
             "--listen-addr=127.0.0.1:0",
+            "--listen-metrics-addr=none",
             "--key-renew-period=0",
             "--key-ttl=2h30m",
             "--key-cutoff-time=Sat, 21 Nov 2026 13:00:00 +0100",
@@ -307,6 +314,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(options.listen, Some("127.0.0.1:0".parse().unwrap()));
+        assert_eq!(options.listen_metrics, None);
         assert_eq!(options.keys.renew_period, None);
         assert_eq!(options.keys.valid_for, SignedDuration::from_mins(150));
         assert_eq!(options.keys.cutoff, Some("2026-11-21T12:00:00Z".parse().unwrap()));
