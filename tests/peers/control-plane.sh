@@ -137,6 +137,8 @@ ready() { [ "$(kubectl get --raw /readyz)" = ok ]; }
 
 is_up() {
   local name
+  # One from before this was logged.
+  [ -e "$state/audit.log" ] || return 1
   # Programs that were built since are other programs.
   [ "$(cat "$state/bin" 2>/dev/null)" = "$bin" ] || return 1
   for name in "${programs[@]}"; do runs "$name" || return 1; done
@@ -163,6 +165,18 @@ start_all() {
     --initial-cluster "test=http://127.0.0.1:$peer_port" --quota-backend-bytes 4294967296
   wait_for etcd 60 listens "$etcd_port" || return 1
 
+  # Which rights service accounts make use of, so that tests can hold what is granted against it. Never what was sent or answered.
+  cat >"$state/audit.yaml" <<'END'
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  userGroups: ["system:serviceaccounts"]
+- level: None
+END
+  : >"$state/audit.log"
+
   # A loopback address may not be an endpoint of the service `kubernetes`, hence no reconciler. The address that it would
   # announce is one for documentation: else it looks for a route to the outside, and a machine without one has none.
   start kube-apiserver --etcd-servers "http://127.0.0.1:$etcd_port" \
@@ -171,6 +185,7 @@ start_all() {
     --tls-cert-file "$folder/api-server.crt" --tls-private-key-file "$folder/api-server.key" --client-ca-file "$folder/ca.crt" \
     --service-account-issuer https://kubernetes.default.svc --api-audiences https://kubernetes.default.svc \
     --service-account-key-file "$folder/service-account.pub" --service-account-signing-key-file "$folder/service-account.key" \
+    --audit-policy-file "$state/audit.yaml" --audit-log-path "$state/audit.log" \
     --cert-dir "$state" --profiling=false
   wait_for kube-apiserver 120 listens "$port" && wait_for kube-apiserver 120 ready || return 1
 

@@ -55,10 +55,10 @@ inside() { # bulla kubeseal
 
   kubectl apply --filename "$here/../../deploy/crds/sealedsecrets.yaml" >/dev/null
   kubectl wait --for=condition=Established --timeout=60s crd/sealedsecrets.bitnami.com >/dev/null
-  "$bulla" controller --kubeconfig "$KUBECONFIG" --namespace kube-system --listen "$address:8080" >"$folder/controller.log" 2>&1 &
+  "$bulla" controller --kubeconfig "$KUBECONFIG" --namespace kube-system --listen "$address:8080" --listen-metrics none >"$folder/controller.log" 2>&1 &
   controller=$!
 
-  kubectl create --namespace kube-system --filename "$here/../../deploy/kustomize/service.yaml" >/dev/null
+  kubectl create --namespace kube-system --filename "$here/../../deploy/kustomize/base/service.yaml" >/dev/null
   # The Pod is never run; that it owns the address is what the proxy asks for.
   kubectl create --filename - >/dev/null <<END
 apiVersion: v1

@@ -4,6 +4,7 @@
 
 mod fixture;
 
+mod install;
 mod keys;
 mod metrics;
 mod ownership;

@@ -82,6 +82,11 @@ impl ControlPlane {
         self.folder.join("certificates/ca.crt")
     }
 
+    /// The API server's audit log: a line of JSON for each request of a service account, with verb and object, without contents.
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit.log")
+    }
+
     /// kubectl as the administrator.
     pub fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Program {
         Program::new(peers::kubectl())
