@@ -37,6 +37,7 @@ lint-quick:
 	@checks/dependencies.sh
 	@checks/links.sh
 	@checks/scripts.sh
+	@checks/dockerfile.sh
 
 ## format: rustfmt over everything
 format:
