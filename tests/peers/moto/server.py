@@ -56,7 +56,7 @@ class Recorder:
                 time.sleep(fault.get("delay") or 0)
                 if fault.get("code"):
                     return fail(fault, "HTTP_X_AMZ_TARGET" in environment, start_response)
-        return self.application(environment, start_response)
+        return refuse_as_aws(self.application, environment, start_response)
 
     def fault_for(self, call):
         for fault in self.faults:
@@ -86,6 +86,37 @@ class Recorder:
                     start_response("404 Not Found", [("Content-Length", "0")])
                     return [b""]
         return send(start_response, 200, "application/json", json.dumps(answer))
+
+
+# What is checked before any service is asked: as moto calls it, and as AWS does where the service speaks JSON.
+REFUSALS = {
+    "AccessDenied": "AccessDeniedException",
+    "InvalidClientTokenId": "UnrecognizedClientException",
+    "SignatureDoesNotMatch": "InvalidSignatureException",
+}
+
+
+def refuse_as_aws(application, environment, start_response):
+    """moto refuses callers in one kind of XML, whatever the service speaks."""
+    status, headers = [], []
+
+    def remember(new_status, new_headers, exc_info=None):
+        status[:], headers[:] = [new_status], new_headers
+
+    body = b"".join(application(environment, remember))
+    code = re.search(rb"<Code>(\w+)</Code>", body)
+    if status[0].startswith("40") and body.startswith(b"<") and code is not None:
+        as_json = "HTTP_X_AMZ_TARGET" in environment
+        message = re.search(rb"<Message>(.*?)</Message>", body, re.DOTALL)
+        name = code.group(1).decode()
+        fault = {
+            "status": int(status[0].split()[0]),
+            "code": REFUSALS.get(name, name) if as_json else name,
+            "message": message.group(1).decode() if message else "",
+        }
+        return fail(fault, as_json, start_response)
+    start_response(status[0], headers)
+    return [body]
 
 
 def describe(environment, body):
