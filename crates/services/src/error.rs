@@ -77,6 +77,14 @@ pub enum ServiceError {
         /// What the service said.
         reason: String,
     },
+    /// The key is there, and is not to be used: disabled, about to be deleted, made for something else.
+    #[error("{key} cannot be used: {reason}")]
+    Unusable {
+        /// The key.
+        key: String,
+        /// What the service said.
+        reason: String,
+    },
     /// It cannot work now: sealed, starting, standing by.
     #[error("{address} cannot answer: {reason}")]
     Unavailable {
