@@ -39,6 +39,12 @@ impl Context {
         self.variable("HOME").map(PathBuf::from)
     }
 
+    /// What this host calls itself.
+    #[expect(clippy::unused_self, reason = "the host belongs to the context")]
+    pub(crate) fn host_name(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
     /// What time it is.
     #[expect(clippy::unused_self, reason = "the clock belongs to the context")]
     pub(crate) fn now(&self) -> Timestamp {

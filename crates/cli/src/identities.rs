@@ -41,7 +41,12 @@ impl IdentityArgs {
     /// # Errors
     /// As [`IdentityArgs::gather`].
     pub(crate) fn sources<'a>(&self, cx: &'a Context) -> Result<KeySources<'a>, CommandError> {
-        Ok(KeySources { age: self.gather(cx)?, vault: LazyLock::new(Box::new(|| services::vault(cx))) })
+        Ok(KeySources {
+            age: self.gather(cx)?,
+            vault: LazyLock::new(Box::new(|| services::vault(cx))),
+            kms: LazyLock::new(Box::new(|| services::kms(cx))),
+            memory: Arc::default(),
+        })
     }
 
     /// Reads them. What cannot be read is told if nothing else fits, except for a file that `--identity` names.

@@ -8,8 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bulla_keys::age::{AgeIdentities, AgeKey, check_recipient};
+use bulla_keys::aws::{AwsKey, AwsKeyName, Kms, read_context};
 use bulla_keys::vault::{Vault, VaultKey, VaultKeyName, VaultNameError};
-use bulla_keys::{KeyId, MasterKey, Source};
+use bulla_keys::{KeyName, MasterKey};
 use bulla_services::NamedBy;
 use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
 use bulla_sops::{Later, Metadata, NothingSelected, Recipe, Selector, SelectorKind};
@@ -38,6 +39,18 @@ pub(crate) struct RecipeArgs {
     /// Transit keys of Vault that can open it, separated by commas: https://HOST:8200/v1/ENGINE/keys/NAME
     #[arg(long, value_name = "URI", value_delimiter = ',', env = "SOPS_VAULT_URIS", hide_env_values = true)]
     hc_vault_transit: Vec<String>,
+
+    /// Keys of AWS KMS that can open it, separated by commas: an ARN, or ARN+ROLE with the role that is assumed for it
+    #[arg(short, long, value_name = "ARN", value_delimiter = ',', env = "SOPS_KMS_ARN", hide_env_values = true)]
+    kms: Vec<String>,
+
+    /// Profile whose credentials are used for the keys of --kms
+    #[arg(long, value_name = "NAME")]
+    aws_profile: Option<String>,
+
+    /// What the data key is bound to by keys of AWS KMS: NAME:VALUE,NAME:VALUE. It is no secret; AWS writes it to its log
+    #[arg(long, value_name = "CONTEXT")]
+    encryption_context: Option<String>,
 
     /// Take the rule from this file and not from the .sops.yaml above the file
     #[arg(long, value_name = "FILE", env = "SOPS_CONFIG", hide_env_values = true)]
@@ -91,8 +104,11 @@ pub(crate) struct Recipients<'a> {
     /// Who is asked if a plugin of age asks.
     identities: Arc<AgeIdentities>,
     vault: Later<'a, Vault>,
+    kms: Later<'a, Kms>,
     /// Whom the command line names.
-    named: Vec<KeyId>,
+    named: Vec<KeyName>,
+    /// The encryption context of the command line.
+    context: Vec<(String, String)>,
     rules: Mutex<HashMap<PathBuf, Arc<Rules>>>,
 }
 
@@ -157,12 +173,16 @@ impl RecipeArgs {
         Self { config, ..Self::default() }
     }
 
-    /// The keys named. A comma at the end adds none, and neither does a variable that is empty.
-    fn named(&self) -> Vec<KeyId> {
-        let both = [(Source::Age, &self.age), (Source::HcVault, &self.hc_vault_transit)].into_iter();
-        let names = both.flat_map(|(source, names)| names.iter().map(move |name| (source, name.trim())));
-        let names = names.filter(|(_, name)| !name.is_empty());
-        names.map(|(source, name)| KeyId { source, name: name.to_owned() }).collect()
+    /// The keys named, with this encryption context. A comma at the end adds none, and neither does a variable that is empty.
+    fn named(&self, context: &[(String, String)]) -> Vec<KeyName> {
+        let profile = self.aws_profile.as_deref().unwrap_or_default();
+        let names = |names: &'_ [String]| -> Vec<String> {
+            names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+        };
+        let age = names(&self.age).into_iter().map(KeyName::Age);
+        let kms = names(&self.kms).into_iter().map(|arn| KeyName::Aws(AwsKeyName::split(&arn, context, profile)));
+        let vault = names(&self.hc_vault_transit).into_iter().map(KeyName::Vault);
+        age.chain(kms).chain(vault).collect()
     }
 
     /// Checks what the command line says.
@@ -170,11 +190,13 @@ impl RecipeArgs {
     /// # Errors
     /// [`Exit::Usage`] for a recipient that is none, or an expression that does not compile.
     pub(crate) fn check<'a>(&'a self, cx: &'a Context) -> Result<Recipients<'a>, CommandError> {
-        let named = self.named();
+        let context = read_context(self.encryption_context.as_deref().unwrap_or_default())?;
+        let named = self.named(&context);
         for key in &named {
-            match key.source {
-                Source::HcVault => VaultKeyName::from_uri(&key.name).map(drop)?,
-                _ => check_recipient(&key.name)?,
+            match key {
+                KeyName::Age(recipient) => check_recipient(recipient)?,
+                KeyName::Vault(uri) => VaultKeyName::from_uri(uri).map(drop)?,
+                KeyName::Aws(name) => name.check()?,
             }
         }
         let given = &self.selector;
@@ -192,7 +214,9 @@ impl RecipeArgs {
             selector: Selector::choose(given)?,
             identities: Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal))),
             vault: LazyLock::new(Box::new(|| services::vault(cx))),
+            kms: LazyLock::new(Box::new(|| services::kms(cx))),
             named,
+            context,
             rules: Mutex::default(),
         })
     }
@@ -217,7 +241,7 @@ impl Recipients<'_> {
             }
             rule => rule.in_file(&path)?,
         };
-        let keys = if self.named.is_empty() { &rule.keys } else { &self.named };
+        let keys = if self.named.is_empty() { &rule.keys_with_context(&self.context) } else { &self.named };
         if keys.is_empty() {
             let empty =
                 CommandError::new(Exit::NoRecipient, format!("{}: the rule for this file names no key", rule.position));
@@ -240,7 +264,7 @@ impl Recipients<'_> {
 
     fn recipe(
         &self,
-        keys: &[KeyId],
+        keys: &[KeyName],
         selector: Option<Selector>,
         mac_only_encrypted: bool,
     ) -> Result<FileRecipe, VaultNameError> {
@@ -253,14 +277,15 @@ impl Recipients<'_> {
         })
     }
 
-    /// The key that the command line or a rule names. Both give kinds that can be used only.
-    fn master_key(&self, key: &KeyId) -> Result<Box<dyn MasterKey>, VaultNameError> {
-        Ok(match key.source {
-            Source::HcVault => {
-                let name = VaultKeyName::from_uri(&key.name)?;
+    /// The key that the command line or a rule names.
+    fn master_key(&self, key: &KeyName) -> Result<Box<dyn MasterKey>, VaultNameError> {
+        Ok(match key {
+            KeyName::Vault(uri) => {
+                let name = VaultKeyName::from_uri(uri)?;
                 Box::new(VaultKey::new(name, NamedBy::Configuration, Arc::clone(&self.vault)))
             }
-            _ => Box::new(AgeKey::new(&key.name, Arc::clone(&self.identities))),
+            KeyName::Aws(name) => Box::new(AwsKey::new(name.clone(), Arc::clone(&self.kms))),
+            KeyName::Age(recipient) => Box::new(AgeKey::new(recipient, Arc::clone(&self.identities))),
         })
     }
 

@@ -9,7 +9,9 @@
 //! BULLA_VAULT_AUTH_PATH                                 where the method of the role is mounted, if not where it usually is
 //! VAULT_NAMESPACE  VAULT_CACERT
 //! ```
-//! The first of the four that is set counts. Nothing of this is read before a key of Vault is met.
+//! The first of the four that is set counts. Nothing of this is read before a key of Vault is met. AWS is in [`aws`].
+
+mod aws;
 
 use std::io;
 use std::path::Path;
@@ -26,18 +28,25 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::context::Context;
 use crate::files::read_bytes;
 
+pub(crate) use aws::kms;
+
 /// Where a pod finds the token of its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// The Vault servers of this command.
 pub(crate) fn vault(cx: &Context) -> Arc<Vault> {
-    let random: Box<dyn Fn() -> u32 + Send + Sync> = match cx.rng().map(Mutex::new) {
+    Arc::new(Vault::new(settings(cx), Surroundings::new(runtime, random(cx))))
+}
+
+/// What spreads retries.
+fn random(cx: &Context) -> impl Fn() -> u32 + Send + Sync + use<> {
+    let rng = cx.rng().ok().map(Mutex::new);
+    move || match &rng {
         // A panic elsewhere leaves the generator as good as it was.
-        Ok(rng) => Box::new(move || rng.lock().unwrap_or_else(PoisonError::into_inner).next_u32()),
+        Some(rng) => rng.lock().unwrap_or_else(PoisonError::into_inner).next_u32(),
         // It only spreads retries.
-        Err(_) => Box::new(|| 0),
-    };
-    Arc::new(Vault::new(settings(cx), Surroundings::new(runtime, random)))
+        None => 0,
+    }
 }
 
 /// The runtime that carries all calls of the process. It is started with the first one.

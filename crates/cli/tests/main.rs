@@ -1,11 +1,12 @@
 //! The program as its users meet it: transcripts of commands, what happens to files when something goes wrong, and the cluster asked as
-//! `kubeseal` asks it, and keys of Vault.
+//! `kubeseal` asks it, and keys of Vault and of AWS KMS.
 
 mod check_ci;
 mod check_fix;
 mod check_git;
 mod fixture;
 mod interop;
+mod kms;
 mod mishaps;
 mod transcript;
 mod vault;

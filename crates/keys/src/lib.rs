@@ -6,21 +6,26 @@
 //!
 //! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
 //! vault    transit keys of HashiCorp Vault and OpenBao
+//! aws      keys of AWS KMS
+//! memory   what services unwrapped: each wrapped key is asked for once a command
 //! fake     for tests (feature `fake`)
 //! ```
 //! How a service is called that holds a key is `bulla_services`'.
 //!
-//! A master key is one entry of a file's metadata: an age recipient, a transit key, later an ARN or a fingerprint. Several of them wrap
+//! A master key is one entry of a file's metadata: an age recipient, a transit key, an ARN, later a fingerprint. Several of them wrap
 //! the same bytes for several readers. What is expensive and shared, the identities of age and the clients of services, is an `Arc`
 //! that the keys of one command have in common.
 //!
 //! No file, environment variable or terminal is met here: callers hand in what they read ([`age::IdentitySource`]) and what may be
-//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. Two exceptions: plugins of age are programs found in
-//! `PATH`, and the system's certificates are where OpenSSL looks for them. Invariant: no error here carries a secret.
+//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. Three exceptions: plugins of age are programs found in
+//! `PATH`, the system's certificates are where OpenSSL looks for them, and the SDK of AWS finds credentials and endpoints by itself
+//! ([`bulla_services::aws`]). Invariant: no error here carries a secret.
 
 pub mod age;
+pub mod aws;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+pub mod memory;
 pub mod vault;
 
 use std::fmt;
@@ -33,7 +38,7 @@ pub use bulla_services::Tried;
 
 /// A key that wraps data keys (or shares of one) and unwraps them again.
 ///
-/// One file per source: `age.rs`, `vault.rs`; `aws.rs`, `pgp.rs` and the others with their issue; `fake.rs` for tests.
+/// One file per source: `age.rs`, `vault.rs`, `aws.rs`; `pgp.rs` and the others with their issue; `fake.rs` for tests.
 #[async_trait]
 pub trait MasterKey: fmt::Debug + Send + Sync {
     /// Who this is: what the metadata calls it, and messages.
@@ -43,6 +48,11 @@ pub trait MasterKey: fmt::Debug + Send + Sync {
     fn fields(&self) -> Vec<(&'static str, String)> {
         let id = self.id();
         vec![(id.source.fields()[0], id.name)]
+    }
+
+    /// The encryption context that the metadata holds for it, sorted: keys of AWS KMS may have one.
+    fn context(&self) -> Vec<(String, String)> {
+        Vec::new()
     }
 
     /// Wraps `secret`: a data key of 32 bytes, or a share of 33.
@@ -152,6 +162,17 @@ impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.source, self.name)
     }
+}
+
+/// A key as the command line and creation rules name it, whether or not it is one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeyName {
+    /// A recipient of age.
+    Age(String),
+    /// The URI of a transit key of Vault, see [`vault::VaultKeyName::from_uri`].
+    Vault(String),
+    /// A key of AWS KMS.
+    Aws(aws::AwsKeyName),
 }
 
 /// A wrapped data key as text, as the metadata's `enc` holds it: armored, base64 or a token, by source. Not a secret.

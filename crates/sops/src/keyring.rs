@@ -5,6 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use bulla_crypto::{DataKey, DataKeyLengthError};
 use bulla_keys::age::{AgeIdentities, AgeKey};
+use bulla_keys::aws::{AwsKey, AwsKeyName, Kms};
+use bulla_keys::memory::Memory;
 use bulla_keys::vault::{Vault, VaultKey, VaultKeyName};
 use bulla_keys::{KeyId, MasterKey, Source, Tried, UnwrapError};
 use bulla_services::NamedBy;
@@ -37,6 +39,10 @@ pub struct KeySources<'a> {
     pub age: Arc<AgeIdentities>,
     /// Vault, made ready for the first key that needs it: most commands never meet one.
     pub vault: Later<'a, Vault>,
+    /// AWS KMS, likewise.
+    pub kms: Later<'a, Kms>,
+    /// What they unwrapped.
+    pub memory: Arc<Memory>,
 }
 
 /// Something that is made when it is first used.
@@ -44,18 +50,27 @@ pub type Later<'a, T> = LazyLock<Arc<T>, Box<dyn FnOnce() -> Arc<T> + Send + 'a>
 
 impl KeyRing for KeySources<'_> {
     fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
+        let field = |name| entry.field(name).unwrap_or_default().to_owned();
         match entry.source() {
             Source::Age => self.age.master_key(entry),
+            Source::Kms => {
+                let name = AwsKeyName {
+                    arn: field("arn"),
+                    role: field("role"),
+                    context: entry.context().to_vec(),
+                    profile: field("aws_profile"),
+                };
+                Some(self.memory.of(AwsKey::new(name, Arc::clone(&self.kms))))
+            }
             Source::HcVault => {
-                let field = |name| entry.field(name).unwrap_or_default().to_owned();
                 let name = VaultKeyName {
                     address: field("vault_address"),
                     engine_path: field("engine_path"),
                     key_name: field("key_name"),
                 };
-                Some(Box::new(VaultKey::new(name, NamedBy::File, Arc::clone(&self.vault))))
+                Some(self.memory.of(VaultKey::new(name, NamedBy::File, Arc::clone(&self.vault))))
             }
-            Source::Kms | Source::GcpKms | Source::HcKms | Source::AzureKv | Source::Pgp => None,
+            Source::GcpKms | Source::HcKms | Source::AzureKv | Source::Pgp => None,
         }
     }
 }

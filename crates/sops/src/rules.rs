@@ -5,6 +5,7 @@
 //!   - path_regex: \.enc\.yaml$    searched in the path below the directory of `.sops.yaml`; absent, it matches everything
 //!     age: age1…, age1…           or a list; or `key_groups` with one group
 //!     hc_vault_transit_uri: …     likewise; within a group it is called `hc_vault`
+//!     kms: arn:aws:kms:…          likewise, and `aws_profile` for all of them; within a group a list of {arn, role, context, aws_profile}
 //!     encrypted_regex: ^data$     one of the six selectors
 //!     mac_only_encrypted: true
 //! ```
@@ -19,9 +20,10 @@ mod fields;
 use std::path::{Path, PathBuf};
 
 use bulla_doc::{Document, Format, Kind, Node, ParseError, Position};
+use bulla_keys::KeyName;
 use bulla_keys::age::{RecipientError, check_recipient};
+use bulla_keys::aws::{AwsKeyName, AwsNameError};
 use bulla_keys::vault::{VaultKeyName, VaultNameError};
-use bulla_keys::{KeyId, Source};
 use bulla_pattern::{Pattern, PatternError};
 
 use crate::selector::{Selector, SelectorError, SelectorKind};
@@ -54,12 +56,14 @@ pub struct Rule {
     pub position: Position,
     /// What it matches; `None` matches everything.
     pub path_regex: Option<Pattern>,
-    /// The keys of its one group, each once. Those of Vault are named by their URI as it is written, see [`VaultKeyName::from_uri`].
-    pub keys: Vec<KeyId>,
+    /// The keys of its one group, each once.
+    pub keys: Vec<KeyName>,
     /// The selector, if it names one.
     pub selector: Option<Selector>,
     /// Does the MAC cover encrypted values only?
     pub mac_only_encrypted: bool,
+    /// Does it name them itself, and not in a group?
+    is_flat: bool,
     /// What it names and cannot be used yet, with its place.
     unsupported: Option<(&'static str, Position)>,
 }
@@ -162,6 +166,16 @@ pub enum RuleError {
         /// What is wrong with it.
         source: VaultNameError,
     },
+    /// A key of AWS KMS is not one.
+    #[error("{position}: the rule for `{file}` names a key that is none")]
+    AwsKey {
+        /// Where the rule is.
+        position: Position,
+        /// The path that it matches.
+        file: String,
+        /// What is wrong with it.
+        source: AwsNameError,
+    },
 }
 
 fn list(names: &[&str]) -> String {
@@ -204,15 +218,21 @@ impl Rules {
         }
         let position = rule.position;
         for key in &rule.keys {
-            if key.source == Source::Age
-                && let Err(source) = check_recipient(&key.name)
-            {
-                return Err(RuleError::Recipient { position, file, source });
-            }
-            if key.source == Source::HcVault
-                && let Err(source) = VaultKeyName::from_uri(&key.name)
-            {
-                return Err(RuleError::VaultKey { position, file, source });
+            let file = || file.clone();
+            match key {
+                KeyName::Age(recipient) => check_recipient(recipient).map_err(|source| RuleError::Recipient {
+                    position,
+                    file: file(),
+                    source,
+                })?,
+                KeyName::Vault(uri) => VaultKeyName::from_uri(uri).map(drop).map_err(|source| RuleError::VaultKey {
+                    position,
+                    file: file(),
+                    source,
+                })?,
+                KeyName::Aws(name) => {
+                    name.check().map_err(|source| RuleError::AwsKey { position, file: file(), source })?;
+                }
             }
         }
         Ok(rule)
@@ -241,8 +261,10 @@ const RULE_KEYS: &[&str] = &[
     "mac_only_encrypted",
 ];
 const GROUP_KEYS: &[&str] = &["merge", "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault"];
+/// A key of KMS within a group.
+const KMS_KEYS: &[&str] = &["arn", "role", "context", "aws_profile"];
 /// Keys of a rule and of a group that name keys of kinds that cannot be used yet.
-const OTHER_KINDS: &[&str] = &["pgp", "kms", "gcp_kms", "hckms", "azure_keyvault"];
+const OTHER_KINDS: &[&str] = &["pgp", "gcp_kms", "hckms", "azure_keyvault"];
 /// Where a rule, and where a group names keys of Vault.
 const VAULT_OF_RULE: &str = "hc_vault_transit_uri";
 const VAULT_OF_GROUP: &str = "hc_vault";
@@ -267,11 +289,17 @@ impl Rule {
             keys: Vec::new(),
             selector,
             mac_only_encrypted: fields.flag("mac_only_encrypted")?,
+            is_flat: false,
             unsupported: None,
         };
         let groups = fields.list("key_groups", "a list of groups")?.unwrap_or_default();
         if groups.is_empty() {
+            rule.is_flat = true;
             rule.add_keys(&fields, VAULT_OF_RULE)?;
+            let profile = fields.text("aws_profile")?.unwrap_or_default();
+            for arn in fields.names("kms")? {
+                rule.add_key(KeyName::Aws(AwsKeyName::split(&arn, &[], profile)));
+            }
             return Ok(rule);
         }
         if unknown == UnknownKeys::Refuse {
@@ -295,6 +323,7 @@ impl Rule {
             let fields = Fields::new(group);
             if is_merged {
                 self.add_keys(&fields, VAULT_OF_GROUP)?;
+                self.add_keys_of_kms(&fields, unknown)?;
                 continue;
             }
             if unknown == UnknownKeys::Refuse {
@@ -309,13 +338,11 @@ impl Rule {
 
     /// Adds the keys that a rule or a group names itself.
     fn add_keys(&mut self, fields: &Fields<'_>, vault: &'static str) -> Result<(), RulesError> {
-        for (source, field) in [(Source::Age, "age"), (Source::HcVault, vault)] {
-            for name in fields.names(field)? {
-                let key = KeyId { source, name };
-                if !self.keys.contains(&key) {
-                    self.keys.push(key);
-                }
-            }
+        for name in fields.names("age")? {
+            self.add_key(KeyName::Age(name));
+        }
+        for uri in fields.names(vault)? {
+            self.add_key(KeyName::Vault(uri));
         }
         for kind in OTHER_KINDS {
             if let Some(node) = fields.get(kind)
@@ -329,6 +356,45 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Its keys; with this encryption context for those of KMS that the rule names itself, since only keys of groups have one there.
+    pub fn keys_with_context(&self, context: &[(String, String)]) -> Vec<KeyName> {
+        let mut keys = self.keys.clone();
+        for key in &mut keys {
+            if let KeyName::Aws(name) = key
+                && self.is_flat
+            {
+                name.context = context.to_vec();
+            }
+        }
+        keys
+    }
+
+    fn add_key(&mut self, key: KeyName) {
+        if !self.keys.contains(&key) {
+            self.keys.push(key);
+        }
+    }
+
+    /// Adds the keys of KMS that a group names.
+    fn add_keys_of_kms(&mut self, group: &Fields<'_>, unknown: UnknownKeys) -> Result<(), RulesError> {
+        for key in group.list("kms", "a list of keys: `arn`, `role`, `context`, `aws_profile`")?.unwrap_or_default() {
+            let fields = Fields::new(key);
+            if unknown == UnknownKeys::Refuse {
+                fields.check(KMS_KEYS)?;
+            }
+            let text = |name| fields.text(name).map(|text| text.unwrap_or_default().to_owned());
+            self.add_key(KeyName::Aws(AwsKeyName {
+                arn: text("arn")?,
+                role: text("role")?,
+                context: fields.texts("context")?,
+                profile: text("aws_profile")?,
+            }));
+        }
+        Ok(())
+    }
+}
+
 fn read_path_regex(fields: &Fields<'_>) -> Result<Option<Pattern>, RulesError> {
     let Some(text) = fields.text("path_regex")?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let position = fields.get("path_regex").map_or_else(|| fields.position(), Node::position);
@@ -337,7 +403,7 @@ fn read_path_regex(fields: &Fields<'_>) -> Result<Option<Pattern>, RulesError> {
 
 /// SOPS ignores a rule's own keys where it has groups: who reads the rule thinks that they can decrypt.
 fn check_beside_groups(fields: &Fields<'_>) -> Result<(), RulesError> {
-    for key in ["age", VAULT_OF_RULE].iter().chain(OTHER_KINDS) {
+    for key in ["age", "kms", "aws_profile", VAULT_OF_RULE].iter().chain(OTHER_KINDS) {
         if let Some(node) = fields.get(key)
             && !fields::is_empty(node)
         {

@@ -1,6 +1,7 @@
 //! Errors about who can open a file: data keys, recipients.
 
 use bulla_keys::age::RecipientError;
+use bulla_keys::aws::AwsNameError;
 use bulla_keys::vault::VaultNameError;
 use bulla_keys::{Source, Tried, UnwrapError};
 use bulla_services::ServiceError;
@@ -17,6 +18,12 @@ impl From<RecipientError> for CommandError {
 
 impl From<VaultNameError> for CommandError {
     fn from(error: VaultNameError) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<AwsNameError> for CommandError {
+    fn from(error: AwsNameError) -> Self {
         Self::new(Exit::Usage, error)
     }
 }
@@ -61,13 +68,48 @@ fn reason(failure: &KeyFailure) -> String {
 
 fn service_hint(failure: &KeyFailure) -> Option<String> {
     match &failure.reason {
-        KeyReason::Unwrap(UnwrapError::Service(error)) => of_service(error),
+        KeyReason::Unwrap(UnwrapError::Service(error)) => of_service(error, failure.id.source),
         _ => None,
     }
 }
 
 /// What to do about a service that did not wrap or unwrap.
-pub(super) fn of_service(error: &ServiceError) -> Option<String> {
+pub(super) fn of_service(error: &ServiceError, source: Source) -> Option<String> {
+    if source == Source::Kms { of_aws(error).map(str::to_owned).or_else(|| of_denial(error)) } else { of_vault(error) }
+}
+
+fn of_denial(error: &ServiceError) -> Option<String> {
+    match error {
+        ServiceError::Denied { grant, .. } => Some(format!("this policy allows it: {grant}")),
+        _ => None,
+    }
+}
+
+fn of_aws(error: &ServiceError) -> Option<&'static str> {
+    match error {
+        ServiceError::NoCredentials { .. } => {
+            Some("`aws sso login` or `aws configure` leaves some; AWS_PROFILE names a profile that has them")
+        }
+        ServiceError::Rejected { .. } => Some(
+            "they may have expired: `aws sso login` again; `aws sts get-caller-identity` says whether they are good",
+        ),
+        ServiceError::UnknownKey { .. } => {
+            Some("`aws kms describe-key` says what is there; a key is asked for in the region of its ARN only")
+        }
+        ServiceError::Unfit { .. } => Some(
+            "the encryption context may be another one than when it was wrapped: see `context` in the file's history",
+        ),
+        ServiceError::Unusable { .. } => {
+            Some("`aws kms describe-key` says its state; whoever administers it can enable it")
+        }
+        ServiceError::Unreachable { .. } => Some(
+            "for a multi-Region key, BULLA_AWS_REPLICA_REGIONS names other regions to ask; behind a proxy, HTTPS_PROXY counts",
+        ),
+        _ => None,
+    }
+}
+
+fn of_vault(error: &ServiceError) -> Option<String> {
     let hint = match error {
         ServiceError::NotAllowed { address } => format!(
             "if that is your server, say so with VAULT_ADDR={address}; a token that is sent to somebody else's server is theirs"
@@ -79,7 +121,7 @@ pub(super) fn of_service(error: &ServiceError) -> Option<String> {
         ServiceError::Rejected { .. } => {
             "it may have expired: `vault login` again, or look at it with `vault token lookup`".to_owned()
         }
-        ServiceError::Denied { grant, .. } => format!("this policy allows it: {grant}"),
+        ServiceError::Denied { .. } => return of_denial(error),
         ServiceError::UnknownKey { .. } => "see the name of the engine and of the key with `vault list`".to_owned(),
         ServiceError::Unavailable { .. } => "`vault status` says more".to_owned(),
         _ => return None,

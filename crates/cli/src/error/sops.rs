@@ -97,9 +97,11 @@ impl From<EncryptError> for CommandError {
                 Exit::AlreadyEncrypted,
                 Some("`bulla edit` and `bulla set` change an encrypted file; otherwise give that entry another name"),
             ),
-            EncryptError::NoKeys => (Exit::NoRecipient, Some("name a recipient with `--age` or `--hc-vault-transit`")),
-            EncryptError::Wrap { source: WrapError::Service(ref source), .. } => {
-                let hint = of_service(source);
+            EncryptError::NoKeys => {
+                (Exit::NoRecipient, Some("name a recipient with `--age`, `--kms` or `--hc-vault-transit`"))
+            }
+            EncryptError::Wrap { ref id, source: WrapError::Service(ref source) } => {
+                let hint = of_service(source, id.source);
                 return hint.into_iter().fold(Self::new(Exit::Failed, error), Self::hint);
             }
             EncryptError::DuplicateKey(_) => (Exit::Usage, None),

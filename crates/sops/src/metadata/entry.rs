@@ -6,6 +6,9 @@ use bulla_keys::{KeyId, MasterKey, Source, WrappedKey};
 use super::field::{self, Fields};
 use super::{LastModified, MetadataError};
 
+/// The field with the profile of a key of AWS KMS.
+const PROFILE: &str = "aws_profile";
+
 /// An entry of one of the lists of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyEntry {
@@ -26,7 +29,9 @@ impl KeyEntry {
         fields.retain(|(_, text)| !text.is_empty());
         // Entries of age have no date.
         let created_at = (source != Source::Age).then(|| created.to_string());
-        Self { source, fields, context: Vec::new(), created_at, wrapped }
+        let mut context = key.context();
+        context.sort();
+        Self { source, fields, context, created_at, wrapped }
     }
 
     /// Reads an entry of the list for `source`.
@@ -105,8 +110,17 @@ impl KeyEntry {
         let mut fields: Vec<(&str, &str)> = self.fields.iter().map(|(name, text)| (*name, text.as_str())).collect();
         fields.push(("enc", self.wrapped.as_str()));
         fields.extend(self.created_at.as_deref().map(|date| ("created_at", date)));
-        fields.sort_unstable();
-        Tree::mapping(fields.into_iter().map(|(name, text)| (name, Tree::string(text))))
+        if self.source == Source::Kms && self.field(PROFILE).is_none() {
+            // SOPS writes this one even if it is empty.
+            fields.push((PROFILE, ""));
+        }
+        let mut fields: Vec<_> = fields.into_iter().map(|(name, text)| (name, Tree::string(text))).collect();
+        if !self.context.is_empty() {
+            let pairs = self.context.iter().map(|(name, value)| (name.as_str(), Tree::string(value)));
+            fields.push(("context", Tree::mapping(pairs)));
+        }
+        fields.sort_by_key(|(name, _)| *name);
+        Tree::mapping(fields)
     }
 }
 
@@ -170,16 +184,50 @@ mod tests {
         }
     }
 
+    /// A key of KMS, likewise.
+    #[derive(Debug)]
+    struct Kms(&'static [(&'static str, &'static str)]);
+
+    #[async_trait::async_trait]
+    impl MasterKey for Kms {
+        fn id(&self) -> KeyId {
+            let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+            let context = if pairs.is_empty() { String::new() } else { format!("|{}", pairs.join(",")) };
+            KeyId { source: Source::Kms, name: format!("A+R{context}") }
+        }
+
+        fn fields(&self) -> Vec<(&'static str, String)> {
+            [("arn", "A"), ("role", "R"), ("aws_profile", "")].map(|(field, text)| (field, text.to_owned())).to_vec()
+        }
+
+        fn context(&self) -> Vec<(String, String)> {
+            self.0.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        }
+
+        async fn wrap(&self, _: &bulla_crypto::SecretBytes) -> Result<WrappedKey, bulla_keys::WrapError> {
+            unreachable!("an entry is made of what was wrapped")
+        }
+
+        async fn unwrap(&self, _: &WrappedKey) -> Result<Option<bulla_crypto::SecretBytes>, bulla_keys::UnwrapError> {
+            unreachable!("an entry is made of what was wrapped")
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_again() {
         let created = LastModified::read("2026-01-02T03:04:05Z").unwrap();
         let fake = |source| FakeKey::new(source, "name", Behaviour::Works);
-        let keys: [(&dyn MasterKey, &str); 3] = [
+        let keys: [(&dyn MasterKey, &str); 5] = [
             (&fake(Source::Age), "enc: |\n    line\nrecipient: name\n"),
             (&fake(Source::Pgp), "created_at: \"2026-01-02T03:04:05Z\"\nenc: |\n    line\nfp: name\n"),
             (
                 &Transit,
                 "created_at: \"2026-01-02T03:04:05Z\"\nenc: |\n    line\nengine_path: e\nkey_name: k\nvault_address: https://v\n",
+            ),
+            (&Kms(&[]), "arn: A\naws_profile: \"\"\ncreated_at: \"2026-01-02T03:04:05Z\"\nenc: |\n    line\nrole: R\n"),
+            (
+                &Kms(&[("a", "1"), ("b", "yes")]),
+                "arn: A\naws_profile: \"\"\ncontext:\n    a: \"1\"\n    b: \"yes\"\ncreated_at: \"2026-01-02T03:04:05Z\"\nenc: |\n    line\nrole: R\n",
             ),
         ];
         for (key, written) in keys {

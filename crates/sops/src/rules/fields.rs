@@ -115,6 +115,22 @@ impl<'d> Fields<'d> {
         Ok(names)
     }
 
+    /// Texts by name, sorted; none if there is no such mapping.
+    pub(super) fn texts(&self, name: &'static str) -> Result<Vec<(String, String)>, RulesError> {
+        const EXPECTATION: &str = "a mapping of names to texts, in quotes if need be";
+        let Some(node) = self.present(name) else { return Ok(Vec::new()) };
+        if node.kind() != Kind::Mapping {
+            return Err(expected(name, EXPECTATION, node));
+        }
+        let mut texts = Vec::new();
+        for entry in content(node) {
+            let text = text_of(entry).ok_or_else(|| expected(name, EXPECTATION, entry))?;
+            texts.push((entry.key().unwrap_or_default().to_owned(), text.to_owned()));
+        }
+        texts.sort();
+        Ok(texts)
+    }
+
     /// The field, if it is there and not null.
     fn present(&self, name: &str) -> Option<Node<'d>> {
         self.get(name).filter(|node| scalar(*node) != Some(Value::Null))

@@ -8,14 +8,23 @@ fn read(text: &str) -> Result<Rules, RulesError> {
     Rules::read(text.as_bytes(), "/repository", UnknownKeys::Refuse)
 }
 
+fn shown(key: &KeyName) -> String {
+    match key {
+        KeyName::Age(recipient) => format!("age {recipient}"),
+        KeyName::Vault(uri) => format!("hc_vault {uri}"),
+        KeyName::Aws(name) => format!("kms {name}"),
+    }
+}
+
 fn rule(text: &str, file: &str) -> String {
     let rules = read(text).unwrap();
     match rules.rule_for(Path::new(file)) {
         Ok(rule) => {
-            let name = |key: &KeyId| match key.name.as_str() {
-                ALICE => "alice",
-                BOB => "bob",
-                _ => "another",
+            let name = |key: &KeyName| match key {
+                KeyName::Age(name) if name == ALICE => "alice".to_owned(),
+                KeyName::Age(name) if name == BOB => "bob".to_owned(),
+                KeyName::Aws(name) => name.to_string(),
+                KeyName::Age(_) | KeyName::Vault(_) => "another".to_owned(),
             };
             let keys: Vec<_> = rule.keys.iter().map(name).collect();
             let selector = rule.selector.as_ref().map(|selector| format!(" {}: {}", selector.kind(), selector.text()));
@@ -105,7 +114,6 @@ creation_rules:
 fn other_kinds_of_keys_are_an_error_of_the_file_that_needs_them_only() {
     for (field, what, line) in [
         ("pgp: F", "pgp", 5),
-        ("kms: 'arn:aws:kms:eu:1:key/2'", "kms", 5),
         ("gcp_kms: [x]", "gcp_kms", 5),
         ("hckms: [x]", "hckms", 5),
         ("azure_keyvault: x", "azure_keyvault", 5),
@@ -173,7 +181,7 @@ fn keys_of_vault_stand_in_rules_and_in_groups() {
     let names = |text: &str| -> Vec<String> {
         let rules = read(&text.replace("ONE", ONE).replace("TWO", TWO)).unwrap();
         let rule = rules.rule_for(Path::new("/repository/a")).unwrap();
-        rule.keys.iter().map(|key| format!("{} {}", key.source, key.name)).collect()
+        rule.keys.iter().map(shown).collect()
     };
     let (alice, one, two) = (format!("age {ALICE}"), format!("hc_vault {ONE}"), format!("hc_vault {TWO}"));
     for text in [
@@ -193,6 +201,58 @@ fn keys_of_vault_stand_in_rules_and_in_groups() {
 fn as_sops_unknown_keys_are_passed_over() {
     let text = format!("typo: 1\ncreation_rules: [{{agee: x, age: {ALICE}, key_groups: [{{age: [{BOB}], typo: 1}}]}}]");
     let rules = Rules::read(text.as_bytes(), "/repository", UnknownKeys::Ignore).unwrap();
-    let keys: Vec<_> = rules.rule_for(Path::new("/repository/a")).unwrap().keys.iter().map(|key| &key.name).collect();
-    assert_eq!(keys, [BOB]);
+    let keys: Vec<_> = rules.rule_for(Path::new("/repository/a")).unwrap().keys.iter().map(shown).collect();
+    assert_eq!(keys, [format!("age {BOB}")]);
+}
+
+#[test]
+fn keys_of_kms_have_what_is_said_of_them() {
+    const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/k";
+    let text = format!(
+        "
+creation_rules:
+    - path_regex: flat
+      kms: {KEY} + arn:aws:iam::123456789012:role/r, {KEY},
+      aws_profile: team
+      age: ALICE
+    - path_regex: list
+      kms: [{KEY}]
+    - path_regex: group
+      key_groups:
+          - merge: [{{kms: [{{arn: {KEY}}}]}}]
+            kms:
+                - arn: {KEY}
+                - {{arn: '{KEY}', role: 'arn:aws:iam::123456789012:role/r', context: {{b: '2', a: x}}, aws_profile: team}}
+            age: [ALICE]
+    - path_regex: wrong
+      kms: arn:aws:kms:eu-west-1.evil.example:1:key/k
+"
+    );
+    for (file, expected) in [
+        ("flat", format!("alice {KEY}+arn:aws:iam::123456789012:role/r||team {KEY}||team")),
+        ("list", KEY.to_owned()),
+        ("group", format!("{KEY} alice {KEY}+arn:aws:iam::123456789012:role/r|a:x,b:2|team")),
+        ("wrong", "line 16, column 7: the rule for `wrong` names a key that is none".to_owned()),
+    ] {
+        assert_eq!(rule(&text, &format!("/repository/{file}")), expected);
+    }
+    let rules = read(&text).unwrap();
+    let context = [("c".to_owned(), "3".to_owned())];
+    let names = |file: &str| {
+        let keys = rules.rule_for(Path::new(file)).unwrap().keys_with_context(&context);
+        keys.iter().filter(|key| matches!(key, KeyName::Aws(name) if name.context == context)).count()
+    };
+    assert_eq!((names("/repository/flat"), names("/repository/group")), (2, 0));
+    for (text, expected) in [
+        (
+            "creation_rules: [{key_groups: [{kms: [{arn: x, context: {a: 1}}]}]}]",
+            "expected a mapping of names to texts",
+        ),
+        ("creation_rules: [{key_groups: [{kms: [{arn: x, region: y}]}]}]", "unknown key `region`"),
+        ("creation_rules: [{key_groups: [{kms: [x]}]}]", "expected a list of keys"),
+        ("creation_rules: [{kms: x, key_groups: [{age: [ALICE]}]}]", "`kms` does not count beside `key_groups`"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
 }
