@@ -57,7 +57,7 @@ pub struct SecretStoreSpec {
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceCondition {
     /// Labels of the namespace.
-    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>", default, extend("x-kubernetes-preserve-unknown-fields" = true))]
+    #[schemars(with = "Selector", default)]
     pub namespace_selector: Option<LabelSelector>,
     /// Its name.
     #[schemars(default)]
@@ -65,6 +65,30 @@ pub struct NamespaceCondition {
     /// A regular expression that its name, or a part of it, matches.
     #[schemars(default)]
     pub namespace_regexes: Vec<String>,
+}
+
+/// What the API server checks of a label selector.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Selector {
+    /// Labels with these values.
+    #[schemars(default)]
+    match_labels: std::collections::BTreeMap<String, String>,
+    /// Requirements that all have to be met.
+    #[schemars(default)]
+    match_expressions: Vec<Requirement>,
+}
+
+/// A requirement of a label selector.
+#[derive(Serialize, JsonSchema)]
+struct Requirement {
+    /// The label.
+    key: String,
+    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    operator: String,
+    /// Values, for the first two.
+    #[schemars(default)]
+    values: Vec<String>,
 }
 
 /// The provider of a store.
@@ -445,6 +469,10 @@ pub struct SecretStoreStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", default)]
     pub capabilities: Option<String>,
+    /// `metadata.generation` of the specification that the conditions speak of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", default)]
+    pub observed_generation: Option<i64>,
 }
 
 impl SecretStore {

@@ -325,7 +325,7 @@ fn deviates(found: &SecretVersion, checked: &SecretVersion, drift: Drift) -> boo
 
 /// Whether `a` is a version from before `b`. Resource versions are numbers that grow (Kubernetes 1.35 promises it); where they are not,
 /// nothing is older.
-fn older(a: &str, b: &str) -> bool {
+pub(crate) fn older(a: &str, b: &str) -> bool {
     match (a.parse::<u64>(), b.parse::<u64>()) {
         (Ok(a), Ok(b)) => a < b,
         _ => false,

@@ -19,6 +19,7 @@
 
 pub mod apply;
 pub mod event;
+mod external;
 pub mod index;
 pub mod key_secrets;
 pub mod metrics;
@@ -34,6 +35,6 @@ pub mod server;
 pub mod statistics;
 pub mod status;
 
-pub use options::{Drift, KeyOptions, Namespaces, Options};
+pub use options::{Drift, ExternalOptions, KeyOptions, Namespaces, Options};
 pub use run::{RunError, Running, run, start};
 pub use statistics::{Counts, Statistics};

@@ -31,8 +31,17 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// Where the metrics are served; port 0 takes a free one. `None` serves none.
     pub listen_metrics: Option<SocketAddr>,
-    /// SealedSecrets in work at a time. Decryption itself is bounded by the number of processors.
+    /// ExternalSecrets; `None` leaves them alone.
+    pub external: Option<ExternalOptions>,
+    /// Objects of each kind in work at a time. Decryption itself is bounded by the number of processors.
     pub concurrency: usize,
+}
+
+/// How ExternalSecrets are looked after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalOptions {
+    /// Of the stores that name a controller, those that name this one are ours; so are those that name none.
+    pub class: String,
 }
 
 /// Where SealedSecrets are looked after.
@@ -89,6 +98,7 @@ impl Default for Options {
             drift: Drift::default(),
             listen: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))),
             listen_metrics: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8081))),
+            external: None,
             concurrency: 16,
         }
     }
@@ -107,6 +117,12 @@ impl Default for KeyOptions {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
         }
+    }
+}
+
+impl Default for ExternalOptions {
+    fn default() -> Self {
+        Self { class: "default".to_owned() }
     }
 }
 

@@ -51,10 +51,7 @@ impl Existing {
             |name| metadata.annotations.as_ref().and_then(|all| all.get(name)).is_some_and(|value| value == "true");
         let owners = metadata.owner_references.iter().flatten();
         Self {
-            version: SecretVersion {
-                uid: metadata.uid.clone().unwrap_or_default(),
-                resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            },
+            version: SecretVersion::of(metadata),
             controller: owners.filter(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone()).next(),
             managed: set(MANAGED_ANNOTATION),
             patch: set(PATCH_ANNOTATION),
@@ -158,6 +155,11 @@ impl Plaintext {
     /// Takes over `secret`.
     pub fn new(secret: Secret) -> Self {
         Self(secret)
+    }
+
+    /// The Secret, to be changed before it is written.
+    pub(crate) fn get_mut(&mut self) -> &mut Secret {
+        &mut self.0
     }
 
     /// The Secret, to be written.

@@ -368,7 +368,7 @@ fn last_change(metadata: &ObjectMeta) -> Option<Timestamp> {
 }
 
 /// The wait after the failure number `attempts + 1` in a row, a fifth more or less so that not all come at once.
-fn delay(attempts: u32) -> Duration {
+pub(crate) fn delay(attempts: u32) -> Duration {
     let (first, longest) = RETRY;
     let delay = first.saturating_mul(2_u32.saturating_pow(attempts)).min(longest);
     delay.mul_f64(rand::make_rng::<StdRng>().random_range(0.8..1.2))

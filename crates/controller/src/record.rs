@@ -42,6 +42,16 @@ pub struct SecretVersion {
     pub resource_version: String,
 }
 
+impl SecretVersion {
+    /// The version that `metadata` tells.
+    pub(crate) fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// What was found about a SealedSecret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -27,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::external::{self, External};
 use crate::index::{Index, Listing};
 use crate::key_secrets::{KeySecrets, KeySecretsError};
 use crate::metrics::exposition::Exposition;
@@ -35,12 +36,15 @@ use crate::options::Options;
 use crate::plan::Existing;
 use crate::queue::Queue;
 use crate::reconcile::{Context, seen};
+use crate::record::SecretVersion;
 use crate::secrets::chain;
 use crate::server::{self, Shown, serve};
 use crate::statistics::{Counts, Statistics};
 
 /// Longest time that work may take to end once the controller shall stop. A pod is killed after 30 seconds.
 const LAST_WORK: Duration = Duration::from_secs(20);
+/// Stores looked at at a time.
+const STORE_WORKERS: usize = 4;
 /// SealedSecrets read at a time when all are listed; each may be as large as a megabyte.
 const PAGE: u32 = 200;
 
@@ -86,6 +90,7 @@ pub struct Running {
     address: Option<SocketAddr>,
     metrics_address: Option<SocketAddr>,
     context: Arc<Context>,
+    external: Option<Arc<External>>,
     ready: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -115,7 +120,7 @@ impl Running {
 
     /// Whether there is nothing to do now. What is to be tried again later does not count.
     pub fn is_idle(&self) -> bool {
-        self.context.queue.is_idle()
+        self.context.queue.is_idle() && self.external.as_ref().is_none_or(|external| external.is_idle())
     }
 
     /// Finishes what is in work and ends.
@@ -187,13 +192,19 @@ pub async fn start(options: Options) -> Result<Running, RunError> {
     }
     tracing::info!(namespace, address = address.map(tracing::field::display), "controller started");
 
+    let processors = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
+    let templates = Arc::new(Semaphore::new(TEMPLATES));
+    let external = options.external.as_ref().map(|external| {
+        let (ring, statistics) = (ring.clone(), statistics.clone());
+        Arc::new(external::start(&client, external, ring, processors.clone(), templates.clone(), statistics))
+    });
     let context = Arc::new(Context {
         client,
         index: Mutex::new(Index::new(options.drift)),
         queue: Queue::default(),
         ring,
-        processors: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
-        templates: Arc::new(Semaphore::new(TEMPLATES)),
+        processors,
+        templates,
         statistics,
         accept_deprecated_data: options.accept_deprecated_data,
     });
@@ -204,27 +215,38 @@ pub async fn start(options: Options) -> Result<Running, RunError> {
     let (metrics_address, metrics_server) = metrics.unzip();
     let is_ready = ready.subscribe();
     let servers = server.into_iter().chain(metrics_server).collect();
-    let task = tokio::spawn(supervise(context.clone(), keys, options, ready, stopped, servers));
-    Ok(Running { address, metrics_address, context, ready: is_ready, stop, task })
+    let task = tokio::spawn(supervise(context.clone(), external.clone(), keys, options, ready, stopped, servers));
+    Ok(Running { address, metrics_address, context, external, ready: is_ready, stop, task })
 }
 
 async fn supervise(
     context: Arc<Context>,
+    external: Option<Arc<External>>,
     keys: KeySecrets,
     options: Options,
     ready: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
     servers: Vec<JoinHandle<()>>,
 ) {
-    let workers: Vec<_> = (0..options.concurrency.max(1))
+    let mut workers: Vec<_> = (0..options.concurrency.max(1))
         .map(|_| {
             let context = context.clone();
             tokio::spawn(async move { context.work().await })
         })
         .collect();
+    if let Some(external) = &external {
+        for _ in 0..options.concurrency.max(1) {
+            let external = external.clone();
+            workers.push(tokio::spawn(async move { external.work().await }));
+        }
+        for _ in 0..STORE_WORKERS {
+            let external = external.clone();
+            workers.push(tokio::spawn(async move { external.work_on_stores().await }));
+        }
+    }
     // These end only by being dropped.
     tokio::select! {
-        () = follow(&context, &options, &ready) => {}
+        () = follow(&context, external.as_deref(), &options, &ready) => {}
         () = keys.follow() => {}
         () = keys.renew() => {}
         () = follow_ring(&context) => {}
@@ -232,8 +254,14 @@ async fn supervise(
     }
     ready.send_replace(false);
     context.queue.close();
+    if let Some(external) = &external {
+        external.close();
+    }
     if tokio::time::timeout(LAST_WORK, join_all(workers)).await.is_err() {
         tracing::warn!("stopped in the middle of work that took too long");
+    }
+    if let Some(external) = &external {
+        let _ = tokio::time::timeout(LAST_WORK, external.pool.close()).await;
     }
     let _ = tokio::time::timeout(LAST_WORK, join_all(servers)).await;
 }
@@ -243,11 +271,18 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Follows the Secrets, then the SealedSecrets as well. Never ends.
-async fn follow(context: &Context, options: &Options, ready: &watch::Sender<bool>) {
+/// Follows the Secrets, then the SealedSecrets and the ExternalSecrets as well. Never ends.
+async fn follow(context: &Context, external: Option<&External>, options: &Options, ready: &watch::Sender<bool>) {
     let namespaces = options.namespaces.watches();
     let listed = Listed::new(namespaces.len());
-    let secrets = namespaces.iter().map(|namespace| follow_secrets(context, namespace.as_deref(), &listed));
+    let secrets = namespaces.iter().map(|namespace| follow_secrets(context, external, namespace.as_deref(), &listed));
+    let external_listed = Listed::new(external.map_or(0, |_| namespaces.len()));
+    let externals = async {
+        listed.all().await;
+        if let Some(external) = external {
+            external.follow(&context.client, &options.namespaces, &external_listed).await;
+        }
+    };
     let sealed = async {
         listed.all().await;
         let listed = Listed::new(namespaces.len());
@@ -255,35 +290,36 @@ async fn follow(context: &Context, options: &Options, ready: &watch::Sender<bool
             namespaces.iter().map(|it| follow_sealed(context, it.as_deref(), &options.label_selector, &listed));
         let done = async {
             listed.all().await;
+            external_listed.all().await;
             ready.send_replace(true);
             tracing::info!("ready");
         };
         futures::join!(join_all(sealed), done)
     };
-    futures::join!(join_all(secrets), sealed);
+    futures::join!(join_all(secrets), sealed, externals);
 }
 
 /// Watches that have seen everything once.
-struct Listed {
+pub(crate) struct Listed {
     missing: watch::Sender<usize>,
 }
 
 impl Listed {
-    fn new(watches: usize) -> Self {
+    pub(crate) fn new(watches: usize) -> Self {
         Self { missing: watch::Sender::new(watches) }
     }
 
-    fn one(&self) {
+    pub(crate) fn one(&self) {
         self.missing.send_modify(|missing| *missing = missing.saturating_sub(1));
     }
 
-    async fn all(&self) {
+    pub(crate) async fn all(&self) {
         // It cannot be closed while `self` lives.
         let _ = self.missing.subscribe().wait_for(|missing| *missing == 0).await;
     }
 }
 
-async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Listed) {
+async fn follow_secrets(context: &Context, external: Option<&External>, namespace: Option<&str>, listed: &Listed) {
     let api: Api<PartialObjectMeta<Secret>> = match namespace {
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
@@ -294,6 +330,9 @@ async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Lis
         let name = ObjectName::of(&metadata);
         let wake = context.index().see_secret(&name, Existing::of(&metadata), listing);
         context.wake(&name, wake);
+        if let Some(external) = external {
+            external.see_secret(&name, Some(&SecretVersion::of(&metadata)), listing);
+        }
     };
     let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
     while let Some(event) = stream.next().await {
@@ -305,6 +344,9 @@ async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Lis
                 for (name, wake) in woken {
                     context.wake(&name, wake);
                 }
+                if let Some(external) = external {
+                    external.finish_secret_listing(namespace, listing);
+                }
                 if !listed_once {
                     listed_once = true;
                     listed.one();
@@ -314,6 +356,9 @@ async fn follow_secrets(context: &Context, namespace: Option<&str>, listed: &Lis
                 let name = ObjectName::of(&secret.metadata);
                 let wake = context.index().forget_secret(&name);
                 context.wake(&name, wake);
+                if let Some(external) = external {
+                    external.see_secret(&name, None, listing);
+                }
             }
             Err(error) => {
                 context.statistics.metrics.watch_restarted("secrets");

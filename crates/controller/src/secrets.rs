@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{GetParams, PostParams};
+use kube::api::{DeleteParams, GetParams, PostParams, Preconditions};
 use kube::core::{PartialObjectMeta, Request, Status};
 use kube::{Client, Resource as _};
 use serde::de::DeserializeOwned;
@@ -91,12 +91,18 @@ pub(crate) async fn answer<T>(request: impl Future<Output = Result<T, kube::Erro
 #[derive(Clone)]
 pub struct Secrets {
     client: Client,
+    manager: String,
 }
 
 impl Secrets {
     /// Secrets as `client` may see them.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, manager: FIELD_MANAGER.to_owned() }
+    }
+
+    /// The same, under another name in the API server's account of who manages which field.
+    pub(crate) fn managed_by(&self, manager: String) -> Self {
+        Self { client: self.client.clone(), manager }
     }
 
     /// The Secret of this name; `None` if there is none.
@@ -118,7 +124,7 @@ impl Secrets {
     /// [`ApiError`]; [`ApiError::is_race`] if it exists already.
     pub async fn create(&self, namespace: &str, secret: &Secret) -> Result<ObjectMeta, ApiError> {
         let body = serde_json::to_vec(secret).map_err(|_| ApiError::Unreadable)?;
-        let request = resource(namespace).create(&parameters(), body).map(metadata_only);
+        let request = resource(namespace).create(&self.parameters(), body).map(metadata_only);
         Ok(self.send::<PartialObjectMeta<Secret>>(request).await?.metadata)
     }
 
@@ -129,8 +135,29 @@ impl Secrets {
     pub async fn replace(&self, secret: &Secret) -> Result<ObjectMeta, ApiError> {
         let name = ObjectName::of(&secret.metadata);
         let body = serde_json::to_vec(secret).map_err(|_| ApiError::Unreadable)?;
-        let request = resource(&name.namespace).replace(&name.name, &parameters(), body).map(metadata_only);
+        let request = resource(&name.namespace).replace(&name.name, &self.parameters(), body).map(metadata_only);
         Ok(self.send::<PartialObjectMeta<Secret>>(request).await?.metadata)
+    }
+
+    /// Deletes the Secret, if it is still the one with this metadata and was not changed since. That it is gone already is no error.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::is_race`] if it was changed meanwhile.
+    pub async fn delete(&self, name: &ObjectName, metadata: &ObjectMeta) -> Result<(), ApiError> {
+        let preconditions =
+            Preconditions { uid: metadata.uid.clone(), resource_version: metadata.resource_version.clone() };
+        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let request = resource(&name.namespace).delete(&name.name, &parameters);
+        let request = request.map_err(|error| ApiError::Unreachable(error.to_string()))?;
+        match answer(self.client.request_text(metadata_only(request))).await.map(Zeroizing::new) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parameters(&self) -> PostParams {
+        PostParams { field_manager: Some(self.manager.clone()), ..PostParams::default() }
     }
 
     async fn send<T: DeserializeOwned>(

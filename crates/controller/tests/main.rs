@@ -4,6 +4,7 @@
 
 mod fixture;
 
+mod external;
 mod install;
 mod keys;
 mod metrics;

@@ -37,7 +37,8 @@ impl SecretStoreStatus {
     /// Reads a `status`. What has another shape is left out.
     pub fn from_json(status: &Value) -> Self {
         let capabilities = status.get("capabilities").and_then(Value::as_str).map(str::to_owned);
-        Self { conditions: conditions_of(status), capabilities }
+        let observed_generation = status.get("observedGeneration").and_then(Value::as_i64);
+        Self { conditions: conditions_of(status), capabilities, observed_generation }
     }
 }
 

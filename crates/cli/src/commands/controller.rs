@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bulla_controller::{Drift, KeyOptions, Namespaces, Options};
+use bulla_controller::{Drift, ExternalOptions, KeyOptions, Namespaces, Options};
 use bulla_sealed::KeyOrder;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 
-/// Run in a cluster: SealedSecrets become Secrets, and stay what they say
+/// Run in a cluster: SealedSecrets and ExternalSecrets become Secrets, and stay what they say
 ///
 /// Makes and keeps the sealing keys, serves the certificate at /v1/cert.pem, and tells its state at /healthz, /readyz and
 /// /metrics. Options with the names of Sealed Secrets' controller mean the same, and so do their environment variables. Log
@@ -56,7 +56,18 @@ pub(crate) struct ControllerArgs {
     #[arg(long)]
     refuse_deprecated_data: bool,
 
-    /// How many SealedSecrets to work on at the same time
+    /// Look after ExternalSecrets as well: values of external stores become Secrets
+    ///
+    /// Where External Secrets runs too, both would write the same Secrets: give the stores a `spec.controller`, and its name with
+    /// --controller-class to the one that is to look after them.
+    #[arg(long, help_heading = "External stores")]
+    external_secrets: bool,
+
+    /// Of the stores that name a controller, look after those that name this one
+    #[arg(long, value_name = "CLASS", default_value = "default", help_heading = "External stores")]
+    controller_class: String,
+
+    /// How many objects of each kind to work on at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = parse_concurrency)]
     concurrency: usize,
 
@@ -226,6 +237,7 @@ impl ControllerArgs {
             },
             listen: self.listen,
             listen_metrics: self.listen_metrics,
+            external: self.external_secrets.then_some(ExternalOptions { class: self.controller_class }),
             concurrency: self.concurrency,
         }
     }
@@ -321,6 +333,15 @@ mod tests {
         assert_eq!(options.keys.labels, BTreeMap::from([("a".into(), "b".into()), ("c".into(), String::new())]));
         assert_eq!(options.namespaces, Namespaces::Only(vec!["x".into(), "y".into()]));
         assert_eq!(options.keys.order, KeyOrder::SecretCreation);
+        assert_eq!(options.external, None, "two controllers that write the same are worse than none");
+    }
+
+    #[test]
+    fn external_secrets_are_looked_after_when_that_is_asked_for() {
+        let class = |arguments: &[&str]| options(arguments).unwrap().external.map(|external| external.class);
+        assert_eq!(class(&["--external-secrets"]), Some("default".to_owned()));
+        assert_eq!(class(&["--external-secrets", "--controller-class=ours"]), Some("ours".to_owned()));
+        assert_eq!(class(&["--controller-class=ours"]), None);
     }
 
     #[test]
