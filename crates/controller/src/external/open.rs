@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use bulla_api::external_secret::StoreKind;
 use bulla_api::secret_store::{
-    CaKind, CaProvider, Fake, Kubernetes, KvVersion, Provider, SecretKeySelector, ServiceAccountSelector, Vault, VaultAuth,
+    CaKind, CaProvider, Fake, Kubernetes, KvVersion, Provider, SecretKeySelector, ServiceAccountSelector, Vault,
+    VaultAuth,
 };
 use bulla_api::{DecodeError, SecretStore};
 use bulla_crypto::{SecretBytes, encoding};
