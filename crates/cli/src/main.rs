@@ -23,6 +23,7 @@
 
 mod app;
 mod batch;
+mod calls;
 mod cleanup;
 mod cluster;
 mod commands;

@@ -442,6 +442,96 @@ fn where_nothing_answers_that_is_said_within_seconds() {
 }
 
 #[test]
+fn a_plan_says_how_many_calls_it_takes() {
+    needs_peers!();
+    let (place, moto, vault) = (place(), Moto::start(), Vault::shared());
+    let (one, two) = (moto.key("eu-west-1"), moto.key("us-east-1"));
+    vault.write("sys/mounts/planned", r#"{"type": "transit"}"#);
+    vault.write("planned/keys/k", "{}");
+    let with_vault = format!("export VAULT_ADDR={} VAULT_TOKEN={ROOT_TOKEN};", vault.address());
+    for number in 0..5 {
+        place.write(&format!("tree/{number}.yaml"), PLAIN);
+    }
+    place.does(&format!("{} bulla encrypt --kms {one} --in-place tree", with_key(&moto)));
+    place.write("tree/copy.yaml", place.read("tree/0.yaml"));
+    place.write(
+        ".sops.yaml",
+        format!(
+            "creation_rules:\n  - kms: [{one}, {two}]\n    hc_vault_transit_uri: {}/v1/planned/keys/k\n",
+            vault.address()
+        ),
+    );
+    moto.forget_calls();
+    let env = format!("{with_vault} {}", only_key(&moto));
+    let plan = place.run(&format!("{env} bulla rotate --plan tree")).success();
+    let said = plan.stderr_text();
+    assert!(said.contains("calls of services, at most: kms 5 to unwrap, 12 to wrap; hc_vault 6 to wrap"), "{said}");
+    let json = place.does(&format!("{env} bulla rotate --plan --json tree"));
+    let entries: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    let unwraps: Vec<&serde_json::Value> = entries.iter().map(|entry| &entry["calls"]["kms"]["unwrap"]).collect();
+    // The copy, or what it is a copy of: whichever comes second.
+    assert_eq!(unwraps.iter().filter(|count| **count == 1).count(), 5, "{json}");
+    assert!(moto.calls().is_empty(), "{:?}", moto.calls());
+    // And it is what is done.
+    place.does(&format!("{env} bulla rotate tree"));
+    assert_eq!((moto.count("kms:Decrypt"), moto.count("kms:Encrypt")), (5, 12));
+}
+
+#[test]
+fn credentials_come_from_where_they_come_from_for_sops() {
+    needs_peers!();
+    let (place, moto) = (place(), Moto::start());
+    let arn = moto.key("eu-west-1");
+    place.write(
+        "../home/.aws/config",
+        "[default]\nregion = eu-west-1\n[profile asked]\ncredential_process = sh give.sh\n[profile team]\n",
+    );
+    place.write("give.sh", r#"echo '{"Version": 1, "AccessKeyId": "AKIAASKED", "SecretAccessKey": "swordfish"}'"#);
+    place
+        .write("../home/.aws/credentials", "[team]\naws_access_key_id = AKIATEAM\naws_secret_access_key = swordfish\n");
+    place.write("token", "a token of the cluster");
+    let env =
+        format!("unset SOPS_AGE_KEY_FILE; export AWS_ENDPOINT_URL={} AWS_EC2_METADATA_DISABLED=true;", moto.address());
+    let key = "AWS_ACCESS_KEY_ID=AKIAENV AWS_SECRET_ACCESS_KEY=swordfish";
+    let web = "AWS_REGION=eu-west-1 AWS_WEB_IDENTITY_TOKEN_FILE=token AWS_ROLE_ARN=arn:aws:iam::123456789012:role/pod";
+    for (who, options, expected) in [
+        (key.to_owned(), "", "AKIAENV"),
+        ("AWS_PROFILE=team".to_owned(), "", "AKIATEAM"),
+        ("AWS_PROFILE=asked".to_owned(), "", "AKIAASKED"),
+        // What is in the environment counts before the profile that is named there.
+        (format!("{key} AWS_PROFILE=team"), "", "AKIAENV"),
+        // A profile that is named otherwise counts before the environment.
+        (key.to_owned(), "--aws-profile team", "AKIATEAM"),
+        (web.to_owned(), "", "ASIA"),
+        (format!("{key} {web}"), "", "AKIAENV"),
+    ] {
+        // The SDK of sops asks STS itself for that, whatever the endpoint is.
+        let is_of_the_web = expected == "ASIA";
+        for program in ["bulla", "sops"].into_iter().take(if is_of_the_web { 1 } else { 2 }) {
+            moto.forget_calls();
+            place.does(&format!("{env} {who} {program} encrypt --kms {arn} {options} app.yaml > enc.yaml"));
+            assert_eq!(place.does(&format!("{env} {who} {program} decrypt enc.yaml")), PLAIN);
+            let calls = moto.calls();
+            let calls: Vec<_> = calls.iter().filter(|call| call.action.starts_with("kms:")).collect();
+            assert!(
+                calls.len() == 2 && calls.iter().all(|call| call.access_key.starts_with(expected)),
+                "{program} {who}: {calls:?}"
+            );
+        }
+    }
+    // What gives none says so.
+    place.write("give.sh", "echo 'no session' >&2; exit 1");
+    let text = said(&place.run(&format!("{env} AWS_PROFILE=asked bulla decrypt enc.yaml")), 128);
+    assert!(
+        text.contains("the profile `asked`: Error retrieving credentials") && text.contains("no session"),
+        "{text}"
+    );
+    let text = said(&place.run(&format!("{env} bulla encrypt --kms {arn} --aws-profile nobody app.yaml")), 1);
+    assert!(text.contains("no credentials for AWS were found") || text.contains("gives no credentials"), "{text}");
+    assert!(text.contains("the profile `nobody`"), "{text}");
+}
+
+#[test]
 fn nothing_of_aws_is_touched_where_no_file_is_for_kms() {
     let place = Place::new();
     place.write("app.yaml", PLAIN);

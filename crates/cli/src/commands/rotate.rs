@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::app::Failure;
 use crate::batch::{self, Notes, Outcome};
+use crate::calls::{Calls, Counter, Opening, opening};
 use crate::commands::decrypt::{OpeningArgs, may_be_encrypted};
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
@@ -81,6 +82,10 @@ struct Entry {
     rotates: bool,
     /// Who can open it afterwards.
     readers: Vec<KeyId>,
+    /// The call of a service that opens it now.
+    opening: Opening,
+    /// The calls that it takes, or took.
+    calls: Calls,
 }
 
 pub(crate) fn rotate(cx: &Context, args: &RotateArgs) -> Result<(), Failure> {
@@ -89,16 +94,23 @@ pub(crate) fn rotate(cx: &Context, args: &RotateArgs) -> Result<(), Failure> {
     let ring = args.opening.identity.sources(cx)?;
     let dry = args.plan || args.check;
     let done = if dry { "to rotate" } else { "rotated" };
-    let (entries, outcome) = batch::collect(cx, &files, done, |selected, notes| {
+    let (mut entries, outcome) = batch::collect(cx, &files, done, |selected, notes| {
         let entry =
             rotate_one(cx, args, selected, &recipients, &ring, notes).map_err(|error| error.at(&selected.origin))?;
         let rotates = entry.as_ref().is_some_and(|entry| entry.rotates);
         Ok((if rotates { Outcome::Done } else { Outcome::Skipped }, entry))
     });
+    let mut counter = Counter::default();
+    for (_, entry) in entries.iter_mut().filter(|(_, entry)| entry.rotates) {
+        entry.calls = counter.count(&entry.opening, &entry.readers);
+    }
     if args.json {
         cx.print(as_json(&entries, dry).as_bytes())?;
     } else if dry {
         cx.print(as_text(&entries).as_bytes())?;
+        if !counter.total.is_none() {
+            cx.status(format_args!("calls of services, at most: {}", counter.total));
+        }
     }
     if !dry {
         tell_who_left(cx, &entries);
@@ -185,7 +197,8 @@ fn rotate_for(
     let last = file.metadata().last_modified.to_string().parse::<jiff::Timestamp>();
     let is_old = args.before.is_none_or(|before| last.is_ok_and(|last| last < before));
     let rotates = (args.all || !difference.is_none()) && is_old;
-    let entry = Entry { difference, rotates, readers: recipe.keys.iter().map(|key| key.id()).collect() };
+    let readers = recipe.keys.iter().map(|key| key.id()).collect();
+    let entry = Entry { difference, rotates, readers, opening: opening(file.metadata()), calls: Calls::default() };
     if !rotates || args.plan || args.check {
         return Ok(entry);
     }
@@ -224,6 +237,7 @@ fn as_json(entries: &[(String, Entry)], dry: bool) -> String {
             "readers": names(&entry.readers),
             "selectorChanges": entry.difference.selector.is_some(),
             "macChanges": entry.difference.mac,
+            "calls": entry.calls.to_json(),
         })
     };
     let list: Vec<_> = entries.iter().map(entry).collect();
