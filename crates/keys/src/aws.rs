@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
 use bulla_crypto::{SecretBytes, encoding};
-use bulla_services::aws::{Access, Asked, Aws, Login, Session, Settings};
+use bulla_services::aws::{Access, Asked, Aws, Session, Settings};
 use bulla_services::{ServiceError, Surroundings};
 
 pub use name::{AwsKeyName, AwsNameError, read_context};
@@ -41,7 +41,6 @@ pub struct Kms {
     surroundings: Surroundings,
     /// Where replicas of multi-Region keys may be.
     replica_regions: Vec<String>,
-    tried: Vec<Tried>,
     known: Mutex<Known>,
 }
 
@@ -52,8 +51,8 @@ struct Known {
     replicas: HashMap<(String, String, String), BTreeSet<String>>,
     /// Regions that failed: asked last from then on.
     failed: HashSet<String>,
-    /// Were there no credentials?
-    is_nobody: bool,
+    /// Where credentials were looked for, if there were none.
+    tried: Vec<Tried>,
 }
 
 /// A client, and how it is called.
@@ -67,13 +66,9 @@ impl Kms {
     /// `settings` are those of the command, or why they cannot be used: that is told by every key. `replica_regions` are asked for
     /// multi-Region keys whose own region fails.
     pub fn new(settings: Result<Settings, String>, replica_regions: Vec<String>, surroundings: Surroundings) -> Self {
-        let tried = match &settings {
-            Ok(Settings { login: Login::Environment { tried, .. }, .. }) => tried.clone(),
-            _ => Vec::new(),
-        };
         let aws =
             settings.map_err(ServiceError::Settings).and_then(|settings| Aws::new(settings, surroundings.clone()));
-        Self { aws, surroundings, replica_regions, tried, known: Mutex::default() }
+        Self { aws, surroundings, replica_regions, known: Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -156,7 +151,9 @@ impl AwsKey {
                         failure.get_or_insert(error);
                     }
                     Err(error) => {
-                        kms.known().is_nobody |= matches!(error, ServiceError::NoCredentials { .. });
+                        if let ServiceError::NoCredentials { tried, .. } = &error {
+                            kms.known().tried.clone_from(tried);
+                        }
                         return Err(failure.unwrap_or(error));
                     }
                     outcome => return outcome,
@@ -248,6 +245,6 @@ impl MasterKey for AwsKey {
 
     fn tried(&self) -> Vec<Tried> {
         // Whose credentials were found is told by the error itself.
-        if self.kms.known().is_nobody { self.kms.tried.clone() } else { Vec::new() }
+        self.kms.known().tried.clone()
     }
 }

@@ -3,6 +3,7 @@
 use bulla_crypto::ValueError;
 use bulla_doc::ParseError;
 use bulla_keys::WrapError;
+use bulla_services::ServiceError;
 use bulla_sops::rules::{RuleError, RulesError};
 use bulla_sops::{
     DecryptError, EditError, EncryptError, MetadataError, PathError, PathsTooLong, ReadError, SealError, SelectorError,
@@ -102,6 +103,12 @@ impl From<EncryptError> for CommandError {
             }
             EncryptError::Wrap { ref id, source: WrapError::Service(ref source) } => {
                 let hint = of_service(source, id.source);
+                if let ServiceError::NoCredentials { tried, .. } = &**source {
+                    let places =
+                        tried.iter().map(|tried| format!("  {}: {}", tried.place, tried.outcome)).collect::<Vec<_>>();
+                    let failed = places.into_iter().fold(Self::new(Exit::Failed, error), Self::detail);
+                    return hint.into_iter().fold(failed, Self::hint);
+                }
                 return hint.into_iter().fold(Self::new(Exit::Failed, error), Self::hint);
             }
             EncryptError::DuplicateKey(_) => (Exit::Usage, None),

@@ -64,15 +64,12 @@ impl Fault {
                 message: "what it sent is not an answer of AWS".to_owned(),
             }),
             SdkError::TimeoutError(_) => Self::Silent("no answer in time".to_owned()),
-            SdkError::DispatchFailure(_) if transport::is_about_tls(&error) => Self::Tls(transport::chain(&error)),
+            SdkError::DispatchFailure(_) if transport::is_about_tls(&error) => Self::Tls(said(&error)),
             SdkError::DispatchFailure(ref failure) if failure.is_timeout() => {
                 Self::Silent("no answer in time".to_owned())
             }
-            SdkError::DispatchFailure(_) => Self::Silent(transport::chain(&error)),
-            error => Self::Ours(ServiceError::Settings(format!(
-                "no request to AWS can be made: {}",
-                transport::chain(&error)
-            ))),
+            SdkError::DispatchFailure(_) => Self::Silent(said(&error)),
+            error => Self::Ours(ServiceError::Settings(format!("no request to AWS can be made: {}", said(&error)))),
         }
     }
 
@@ -97,6 +94,21 @@ fn ours<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ServiceError> {
         next = error.source();
     }
     None
+}
+
+/// An error with its causes, without the words that the SDK has for all of them. None of them quotes a request or an answer.
+pub(super) fn said(error: &(dyn Error + 'static)) -> String {
+    const NOTHING: [&str; 4] =
+        ["dispatch failure", "io error", "client error (Connect)", "an error occurred while loading credentials"];
+    let (mut words, mut next) = (Vec::<String>::new(), Some(error));
+    while let Some(error) = next {
+        let message = error.to_string();
+        if !NOTHING.contains(&&*message) && !words.last().is_some_and(|last| last.contains(&message)) {
+            words.push(message);
+        }
+        next = error.source();
+    }
+    if words.is_empty() { error.to_string() } else { shown(&words.join(": ")) }
 }
 
 /// What AWS says, on one line and not too long.

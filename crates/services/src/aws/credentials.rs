@@ -9,10 +9,12 @@
 //! What fails here is a [`ServiceError`] within the SDK's error, where [`Fault`](super::answer::Fault) finds it. A failure is kept for a
 //! while: a thousand files wait once for an instance that is none.
 
+use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::imds::client::error::ImdsError;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
@@ -23,8 +25,9 @@ use aws_sdk_sts::config::SharedHttpClient;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::answer::said;
 use super::{Asked, CREDENTIALS_LIMIT, Login, Session};
-use crate::{ServiceError, Tried, transport};
+use crate::{ServiceError, Tried};
 
 /// How long a failure counts for those who ask next.
 const FAILURE_COUNTS: Duration = Duration::from_secs(30);
@@ -90,21 +93,34 @@ impl Source {
     }
 
     fn meaning(&self, error: &CredentialsError) -> ServiceError {
-        let reason = transport::chain(error);
-        match error {
-            CredentialsError::CredentialsNotLoaded(_) => {
-                let mut tried = self.tried.clone();
-                if tried.is_empty() {
-                    tried.push(Tried { place: self.principal.clone(), outcome: reason });
-                }
-                ServiceError::NoCredentials { address: "AWS".to_owned(), tried }
-            }
-            CredentialsError::InvalidConfiguration(_) => {
-                ServiceError::Settings(format!("the credentials of AWS, {}: {reason}", self.principal))
-            }
-            _ => ServiceError::Rejected { address: "AWS".to_owned(), principal: self.principal.clone(), reason },
+        // Its own words say no more than that there are none.
+        let reason = error.source().map_or_else(|| error.to_string(), said);
+        if let CredentialsError::InvalidConfiguration(_) = error {
+            return ServiceError::Settings(format!("{} gives no credentials: {reason}", self.principal));
         }
+        let mut tried = self.tried.clone();
+        // The instance comes last, and is asked only if there is nothing else.
+        if let Some(instance) = tried.last_mut()
+            && is_of_the_instance(error)
+        {
+            instance.outcome = reason;
+        } else if tried.is_empty() || !matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+            tried = vec![Tried { place: self.principal.clone(), outcome: reason }];
+        }
+        ServiceError::NoCredentials { address: "AWS".to_owned(), tried }
     }
+}
+
+/// Is it the metadata of the instance that failed?
+fn is_of_the_instance(error: &CredentialsError) -> bool {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if error.is::<ImdsError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 impl ProvideCredentials for Source {
