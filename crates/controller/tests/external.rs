@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod refusals;
+mod vault;
 mod writing;
 
 use std::sync::Once;
