@@ -10,9 +10,11 @@ mod general;
 mod json;
 mod lists;
 mod numbers;
+mod paths;
 mod patterns;
 mod refused;
 mod strings;
+mod urls;
 mod yaml;
 
 use crate::error::{Reason, Refusal};
@@ -108,6 +110,8 @@ const SPRIG: &[&[Function]] = &[
     encoding::FUNCTIONS,
     json::FUNCTIONS,
     patterns::FUNCTIONS,
+    paths::FUNCTIONS,
+    urls::FUNCTIONS,
 ];
 
 /// A row of a table.

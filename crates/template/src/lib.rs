@@ -24,7 +24,6 @@
 //!   ([`Refusal`]): with them a Secret would differ after each reconciliation.
 //! - Functions of sprig and External Secrets that nobody was seen to use are refused by name, too ([`Refusal::NotImplemented`]).
 //! - `fromYaml` of what is no map: upstream gives a map with the key `Error`.
-//! - Regular expressions: groups in a replacement, and searching again behind a match with a pattern that looks back.
 //! - Complex numbers; `%p` of a list or map, which writes an address; `%#x` of a float.
 //!
 //! Source: observation of Go 1.26 and sprig 3.3.0; vectors made by both in `vectors`. Where Go has no order (`keys`, `values`), keys

@@ -32,6 +32,11 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         }
         work.list(ListKind::Strings, keys)
     }),
+    // What cannot be merged is nothing in sprig, but an error with `must`. There is no such pair of maps here.
+    function("merge", &[Dict], Some(Dict), |work, arguments| merged(work, arguments, false)),
+    function("mergeOverwrite", &[Dict], Some(Dict), |work, arguments| merged(work, arguments, true)),
+    function("mustMerge", &[Dict], Some(Dict), |work, arguments| merged(work, arguments, false)),
+    function("mustMergeOverwrite", &[Dict], Some(Dict), |work, arguments| merged(work, arguments, true)),
     function("omit", &[Dict], Some(Key), |work, arguments| chosen(work, arguments, false)),
     function("pick", &[Dict], Some(Key), |work, arguments| chosen(work, arguments, true)),
     function("pluck", &[Key], Some(Dict), |work, arguments| {
@@ -118,6 +123,47 @@ fn dig(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
         }
     }
     Ok(item)
+}
+
+/// Puts what the first map lacks, or has as nothing, into it from each of the others; with `overwrite` all of it.
+fn merged(work: &mut Work, arguments: &[Item], overwrite: bool) -> Result<Item, Reason> {
+    let into = map(&arguments[0])?;
+    for from in &arguments[1..] {
+        merge(work, into, map(from)?, overwrite, 0)?;
+    }
+    Ok(arguments[0].clone())
+}
+
+fn merge(work: &mut Work, into: MapId, from: MapId, overwrite: bool, depth: usize) -> Result<(), Reason> {
+    if depth > work.depth() {
+        return Err(Limit::Depth.into());
+    }
+    let entries: Vec<(Text, Item)> = work.map_of(from).entries.clone().into_iter().collect();
+    work.spend(entries.len())?;
+    if work.map_of(into).is_nil && !entries.is_empty() {
+        return Err(Reason::Invalid("nothing can be merged into nil"));
+    }
+    if work.map_of(into).kind != work.map_of(from).kind {
+        return Err(Reason::Invalid("maps of different types cannot be merged"));
+    }
+    for (key, item) in entries {
+        let existing = work.map_of(into).entries.get(&key).cloned();
+        // What counts as nothing is what `if` takes as false.
+        let is_empty = existing.as_ref().is_none_or(|existing| !work.is_true(existing));
+        match (&item, &existing) {
+            (Item::Nil | Item::Missing, _) if !overwrite => {}
+            (Item::Map(from), Some(Item::Map(inner))) => {
+                // A map is merged into the one that is there, for all who have that.
+                merge(work, *inner, *from, overwrite, depth + 1)?;
+                if !work.is_true(&Item::Map(*inner)) {
+                    work.set(into, key, item)?;
+                }
+            }
+            _ if overwrite || is_empty => work.set(into, key, item)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn copy_present(work: &mut Work, item: &Item) -> Result<Item, Reason> {

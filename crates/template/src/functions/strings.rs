@@ -11,6 +11,18 @@ use crate::unicode::{characters, decode, is_digit, is_letter, is_space, lower, t
 use crate::value::{Item, ListKind, MapKind, Work};
 
 pub(crate) static FUNCTIONS: &[Function] = &[
+    function("abbrev", &[Int, Text], None, |work, arguments| {
+        let shortened = abbreviated(text(arguments, 1), 0, integer(arguments, 0));
+        work.text(shortened)
+    }),
+    function("abbrevboth", &[Int, Int, Text], None, |work, arguments| {
+        let (left, right) = (integer(arguments, 0), integer(arguments, 1));
+        if left > 0 && right < 7 {
+            return work.text(text(arguments, 2).to_vec());
+        }
+        let shortened = abbreviated(text(arguments, 2), left, right);
+        work.text(shortened)
+    }),
     function("cat", &[], Some(Any), cat),
     function("contains", &[Text; 2], None, |_, arguments| {
         Ok(Item::Bool(find(text(arguments, 1), text(arguments, 0)).is_some()))
@@ -113,7 +125,68 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     }),
     function("untitle", &[Text], None, uncapitalised),
     function("upper", &[Text], None, |work, arguments| mapped(work, text(arguments, 0), upper)),
+    function("wrap", &[Int, Text], None, |work, arguments| {
+        wrapped(work, text(arguments, 1), integer(arguments, 0), b"\n", false)
+    }),
+    function("wrapWith", &[Int, Text, Text], None, |work, arguments| {
+        wrapped(work, text(arguments, 2), integer(arguments, 0), text(arguments, 1), true)
+    }),
 ];
+
+/// At most `width` bytes of a text, from about `offset` on; three dots stand for what is left out.
+fn abbreviated(text: &[u8], offset: i64, width: i64) -> Vec<u8> {
+    let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let part = |from: i64, to: i64| {
+        let place = |at: i64| usize::try_from(at.clamp(0, length)).unwrap_or(text.len());
+        text[place(from)..place(to).max(place(from))].to_vec()
+    };
+    if width < 4 || length <= width {
+        return text.to_vec();
+    }
+    let offset = offset.min(length).min(length - (width - 3));
+    if offset <= 4 {
+        return [part(0, width - 3), b"...".to_vec()].concat();
+    }
+    if width < 7 {
+        return Vec::new();
+    }
+    if offset + width - 3 < length {
+        return [b"...".to_vec(), part(offset, offset + width - 6), b"...".to_vec()].concat();
+    }
+    [b"...".to_vec(), part(length - (width - 3), length)].concat()
+}
+
+/// Breaks a text at blanks, so that lines have at most `width` bytes; words that are longer are broken if `anywhere`.
+fn wrapped(work: &mut Work, text: &[u8], width: i64, separator: &[u8], anywhere: bool) -> Result<Item, Reason> {
+    let width = usize::try_from(width).unwrap_or(0).max(1);
+    let separator = if separator.is_empty() { b"\n" } else { separator };
+    let mut out = Wiping::<Vec<u8>>::default();
+    let mut rest = text;
+    while rest.len() > width {
+        if let Some(behind) = rest.strip_prefix(b" ") {
+            rest = behind;
+            continue;
+        }
+        work.spend(1 + width.min(rest.len()) / 256)?;
+        let blank = rest[..=width].iter().rposition(|&byte| byte == b' ');
+        let (line, behind) = match blank {
+            Some(blank) => (&rest[..blank], &rest[blank + 1..]),
+            None if anywhere => rest.split_at(width),
+            None => match rest[width..].iter().position(|&byte| byte == b' ') {
+                Some(blank) => (&rest[..width + blank], &rest[width + blank + 1..]),
+                None => break,
+            },
+        };
+        if out.len() + line.len() + separator.len() > work.room() {
+            return Err(Limit::Memory.into());
+        }
+        out.append(line);
+        out.append(separator);
+        rest = behind;
+    }
+    out.append(rest);
+    work.text(out)
+}
 
 /// Where `part` begins in `text`, in linear time.
 pub(crate) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
