@@ -9,6 +9,7 @@
 #   docker build --build-arg BUILD_IMAGE=rust:1.95.0-slim-bookworm@sha256:… .
 #
 # How the program is built, and how it is proved that it runs where there is nothing else: deploy/static.sh.
+# What was not tried: building this image. docs/install.md says what was.
 ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm
 
 FROM ${BUILD_IMAGE} AS build

@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint lint-quick format bench bench-large bench-controller peers fuzz crds control-plane-up control-plane-down clean
+.PHONY: help build demo test lint lint-quick format bench bench-large bench-controller peers fuzz crds static control-plane-up control-plane-down clean
 
 CARGO ?= cargo
 
@@ -67,6 +67,12 @@ fuzz:
 ## crds: write deploy/crds anew from the types in crates/api
 crds:
 	UPDATE_CRDS=1 $(CARGO) test -q -p bulla-api
+
+## static: the program without any library of the system (target/bulla-static), and the proof that it needs none
+static:
+	@checks/prerequisites.sh rust c
+	@deploy/static.sh build target/bulla-static
+	@deploy/static.sh prove target/bulla-static
 
 ## control-plane-up: start a real control plane on loopback and leave it; prints what a shell needs to use it
 control-plane-up:
