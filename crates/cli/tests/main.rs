@@ -4,6 +4,7 @@
 mod check_ci;
 mod check_fix;
 mod check_git;
+mod check_masking;
 mod fixture;
 mod interop;
 mod kms;

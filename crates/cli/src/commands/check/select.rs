@@ -18,8 +18,8 @@ use crate::exit::Exit;
 use crate::files::read_bytes;
 use crate::git::{self, GitError, git};
 
-/// Files that are found in a directory and are larger hold no manifests.
-const LARGEST: u64 = 16 << 20;
+/// Files that are found in a directory or among what is staged, and are larger, hold no manifests.
+pub(super) const LARGEST: u64 = 16 << 20;
 
 /// The files that `paths` mean, each once and in order. Names that begin with a dot count: `.env` is one.
 pub(super) fn select(cx: &Context, paths: &[PathBuf], no_ignore: bool) -> Result<Vec<PathBuf>, CommandError> {

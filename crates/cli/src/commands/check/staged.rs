@@ -13,6 +13,8 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::git::{self, git};
 
+use super::select::LARGEST;
+
 /// A file of the index.
 pub(super) struct Staged {
     /// From the root of the repository.
@@ -41,7 +43,7 @@ pub(super) fn staged(paths: &[PathBuf]) -> Result<Vec<Staged>, CommandError> {
         CommandError::from(reason).hint("`--staged` is for a directory of a Git repository")
     })?;
     let mut fields = git::names(&list);
-    let mut files = Vec::new();
+    let mut files: Vec<Staged> = Vec::new();
     while let (Some(change), Some(path)) = (fields.next(), fields.next()) {
         // `:100644 100644 OLD NEW M`
         let change = change.to_string_lossy();
@@ -57,14 +59,13 @@ pub(super) fn staged(paths: &[PathBuf]) -> Result<Vec<Staged>, CommandError> {
             });
         }
     }
-    read_contents(&mut files)?;
-    Ok(files)
+    read_contents(files)
 }
 
-/// Asks one process for all contents.
-fn read_contents(files: &mut [Staged]) -> Result<(), CommandError> {
+/// Asks one process for all contents. Files that are too large to be manifests are passed over, as they are in directories.
+fn read_contents(files: Vec<Staged>) -> Result<Vec<Staged>, CommandError> {
     if files.is_empty() {
-        return Ok(());
+        return Ok(files);
     }
     let mut git = git(Path::new("."), ["cat-file", "--batch"]);
     let mut git = git.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| refused(&error))?;
@@ -74,24 +75,30 @@ fn read_contents(files: &mut [Staged]) -> Result<(), CommandError> {
     // It answers while it is asked: who only asks waits for ever once the pipe is full.
     let asked = std::thread::spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(objects.as_bytes())));
     let mut answers = io::BufReader::new(git.stdout.take().ok_or_else(|| refused(&io::Error::other("no output")))?);
+    let mut read = Vec::with_capacity(files.len());
     for file in files {
-        file.bytes = content(&mut answers).map_err(|error| refused(&error).at(&file.shown))?;
+        let bytes = content(&mut answers).map_err(|error| refused(&error).at(&file.shown))?;
+        read.extend(bytes.map(|bytes| Staged { bytes, ..file }));
     }
     let _ = asked.join();
     git.wait().map_err(|error| refused(&error))?;
-    Ok(())
+    Ok(read)
 }
 
-/// `OBJECT blob SIZE`, a line break, the content, a line break.
-fn content(answers: &mut impl io::BufRead) -> io::Result<Wiping<Vec<u8>>> {
+/// `OBJECT blob SIZE`, a line break, the content, a line break. `None` if it is too large.
+fn content(answers: &mut impl io::BufRead) -> io::Result<Option<Wiping<Vec<u8>>>> {
     let mut head = String::new();
     answers.read_line(&mut head)?;
     let size = head.trim_end().rsplit_once(' ').and_then(|(_, size)| size.parse::<usize>().ok());
     let size = size.ok_or_else(|| io::Error::other("an object is missing"))?;
+    if size as u64 > LARGEST {
+        io::copy(&mut io::Read::take(&mut *answers, size as u64 + 1), &mut io::sink())?;
+        return Ok(None);
+    }
     let mut bytes = Wiping::new(vec![0; size]);
     answers.read_exact(&mut bytes)?;
     answers.read_exact(&mut [0])?;
-    Ok(bytes)
+    Ok(Some(bytes))
 }
 
 fn refused(error: &io::Error) -> CommandError {
