@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod refusals;
+mod rights;
 mod vault;
 mod writing;
 

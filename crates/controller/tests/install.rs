@@ -20,22 +20,22 @@ const ACCOUNT: &str = "sealed-secrets-controller";
 const LABEL: &str = "bulla.test/install";
 
 /// API group, resource, verb.
-type Right = (String, String, String);
+pub(crate) type Right = (String, String, String);
 
 /// What `kubectl kustomize` makes of a folder of `deploy`.
-fn built(folder: &str) -> Vec<Value> {
+pub(crate) fn built(folder: &str) -> Vec<Value> {
     let folder = workspace().join("deploy").join(folder);
     let kustomize = ControlPlane::shared().kubectl(["kustomize", folder.to_str().unwrap()]);
     serde_saphyr::from_multiple(&kustomize.run().unwrap().success().stdout_text()).unwrap()
 }
 
-fn of_kind<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
     let found = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
     found.unwrap_or_else(|| panic!("no {kind} `{name}`"))
 }
 
 /// The same objects for other namespaces than those that are written in them.
-fn moved(objects: &[Value], controller: &str, objects_in: &str) -> Vec<String> {
+pub(crate) fn moved(objects: &[Value], controller: &str, objects_in: &str) -> Vec<String> {
     let moved = objects.iter().filter(|object| object["kind"] != "CustomResourceDefinition").map(|object| {
         let mut object = object.clone();
         if !object["kind"].as_str().unwrap().starts_with("Cluster") {
@@ -53,7 +53,7 @@ fn moved(objects: &[Value], controller: &str, objects_in: &str) -> Vec<String> {
 }
 
 /// A kubeconfig with nothing but a token of the service account in this namespace.
-fn kubeconfig(fixture: &Fixture) -> NamedTempFile {
+pub(crate) fn kubeconfig(fixture: &Fixture) -> NamedTempFile {
     let control_plane = ControlPlane::shared();
     let token = fixture.keys.kubectl(["create", "token", ACCOUNT]).run().unwrap().success().stdout_text();
     let authority = fs::read(control_plane.ca_certificate()).unwrap();
@@ -71,7 +71,7 @@ fn kubeconfig(fixture: &Fixture) -> NamedTempFile {
 }
 
 /// What the rules of a role allow.
-fn granted(role: &Value) -> BTreeSet<Right> {
+pub(crate) fn granted(role: &Value) -> BTreeSet<Right> {
     let mut rights = BTreeSet::new();
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()
@@ -89,7 +89,7 @@ fn granted(role: &Value) -> BTreeSet<Right> {
 }
 
 /// What the service account was allowed to do, as the API server has noted it: the namespace (empty for all) and the right.
-fn used(fixture: &Fixture) -> BTreeSet<(String, Right)> {
+pub(crate) fn used(fixture: &Fixture) -> BTreeSet<(String, Right)> {
     let user = format!("system:serviceaccount:{}:{ACCOUNT}", fixture.keys.name());
     let log = fs::read_to_string(ControlPlane::shared().audit_log()).unwrap();
     let mut used = BTreeSet::new();
