@@ -19,11 +19,7 @@ pub(crate) struct Calls(BTreeMap<Source, (usize, usize)>);
 
 /// The call that opens a file with this metadata.
 pub(crate) fn opening(metadata: &Metadata) -> Opening {
-    metadata.keys().find(|entry| is_service(entry.source())).map(|entry| (entry.id(), entry.wrapped().clone()))
-}
-
-fn is_service(source: Source) -> bool {
-    !matches!(source, Source::Age | Source::Pgp)
+    metadata.keys().find(|entry| entry.source().is_in_a_service()).map(|entry| (entry.id(), entry.wrapped().clone()))
 }
 
 /// The calls of several files, one after the other.
@@ -42,7 +38,7 @@ impl Counter {
         {
             calls.0.entry(id.source).or_default().0 += 1;
         }
-        for reader in readers.iter().filter(|reader| is_service(reader.source)) {
+        for reader in readers.iter().filter(|reader| reader.source.is_in_a_service()) {
             calls.0.entry(reader.source).or_default().1 += 1;
         }
         for (source, (unwraps, wraps)) in &calls.0 {

@@ -504,10 +504,15 @@ fn credentials_come_from_where_they_come_from_for_sops() {
         (key.to_owned(), "--aws-profile team", "AKIATEAM"),
         (web.to_owned(), "", "ASIA"),
         (format!("{key} {web}"), "", "AKIAENV"),
+        (
+            format!("unset AWS_EC2_METADATA_DISABLED; AWS_EC2_METADATA_SERVICE_ENDPOINT={}", moto.address()),
+            "",
+            "test-key",
+        ),
     ] {
-        // The SDK of sops asks STS itself for that, whatever the endpoint is.
-        let is_of_the_web = expected == "ASIA";
-        for program in ["bulla", "sops"].into_iter().take(if is_of_the_web { 1 } else { 2 }) {
+        // The SDK of sops asks STS itself for a web identity, whatever the endpoint is, and moto is no instance to it.
+        let only_ours = ["ASIA", "test-key"].contains(&expected);
+        for program in ["bulla", "sops"].into_iter().take(if only_ours { 1 } else { 2 }) {
             moto.forget_calls();
             place.does(&format!("{env} {who} {program} encrypt --kms {arn} {options} app.yaml > enc.yaml"));
             assert_eq!(place.does(&format!("{env} {who} {program} decrypt enc.yaml")), PLAIN);
@@ -529,6 +534,24 @@ fn credentials_come_from_where_they_come_from_for_sops() {
     let text = said(&place.run(&format!("{env} bulla encrypt --kms {arn} --aws-profile nobody app.yaml")), 1);
     assert!(text.contains("no credentials for AWS were found") || text.contains("gives no credentials"), "{text}");
     assert!(text.contains("the profile `nobody`"), "{text}");
+}
+
+#[test]
+fn only_the_authorities_of_the_bundle_are_trusted() {
+    needs_peers!();
+    let (place, vault) = (place(), Vault::shared());
+    place.write("ca.pem", vault.certificate());
+    // A server with TLS that is no KMS.
+    let key = "AWS_ACCESS_KEY_ID=AKIATEST AWS_SECRET_ACCESS_KEY=swordfish";
+    let env = format!("AWS_ENDPOINT_URL={} {key}", vault.encrypted_address());
+    let line = "bulla encrypt --kms arn:aws:kms:eu-west-1:123456789012:key/k app.yaml";
+    let text = said(&place.run(&format!("{env} {line}")), 1);
+    assert!(text.contains("cannot be reached") && text.contains("invalid peer certificate"), "{text}");
+    let text = said(&place.run(&format!("{env} AWS_CA_BUNDLE=ca.pem {line}")), 1);
+    assert!(text.contains("answered 4"), "{text}");
+    place.write("empty.pem", "nothing");
+    let text = said(&place.run(&format!("{env} AWS_CA_BUNDLE=empty.pem {line}")), 1);
+    assert!(text.contains("no certificate in what `AWS_CA_BUNDLE` names"), "{text}");
 }
 
 #[test]

@@ -115,6 +115,11 @@ impl Source {
         }
     }
 
+    /// Do keys of this kind lie in a service, which is called to use them?
+    pub const fn is_in_a_service(self) -> bool {
+        !matches!(self, Self::Age | Self::Pgp)
+    }
+
     /// The fields of the metadata that name a key of this kind, the most important first; never empty.
     pub const fn fields(self) -> &'static [&'static str] {
         match self {

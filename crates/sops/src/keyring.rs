@@ -13,6 +13,9 @@ use bulla_services::NamedBy;
 
 use crate::metadata::{KeyEntry, Metadata};
 
+/// So many keys in services are asked for one file. Whoever writes a file with thousands does not have them all called by us.
+const MOST_IN_SERVICES: usize = 50;
+
 /// The means of a command to unwrap data keys.
 pub trait KeyRing: fmt::Debug + Sync {
     /// The master key that `entry` names, ready to unwrap; `None` for a kind that is not there.
@@ -115,6 +118,9 @@ pub enum KeyReason {
     /// The entry has no `enc`.
     #[error("the file holds no wrapped data key for it")]
     Empty,
+    /// Too many others lie in services, too.
+    #[error("not asked: {MOST_IN_SERVICES} other keys in services were, and did not work")]
+    TooMany,
     /// Nothing that is here opens it.
     #[error("no identity here fits it")]
     NotOurs,
@@ -150,8 +156,13 @@ pub(crate) async fn data_key(metadata: &Metadata, ring: &dyn KeyRing) -> Result<
     let mut entries: Vec<&KeyEntry> = group.iter().collect();
     entries.sort_by_key(|entry| rank(entry));
 
-    let (mut failures, mut tried) = (Vec::new(), Vec::new());
+    let (mut failures, mut tried, mut asked) = (Vec::new(), Vec::new(), 0);
     for entry in entries {
+        asked += usize::from(entry.source().is_in_a_service());
+        if entry.source().is_in_a_service() && asked > MOST_IN_SERVICES {
+            failures.push(KeyFailure { id: entry.id(), reason: KeyReason::TooMany });
+            continue;
+        }
         match unwrap(entry, ring, &mut tried).await {
             Ok(key) => return Ok(key),
             Err(reason) => failures.push(KeyFailure { id: entry.id(), reason }),
@@ -243,6 +254,18 @@ mod tests {
         let metadata = metadata(&format!("kms: [{{arn: fails, enc: x}}], pgp: [{{fp: works, enc: {enc}}}]"));
         let ring = ring(&[(Source::Kms, "fails", Behaviour::Fails), (Source::Pgp, "works", Behaviour::Works)]);
         assert_eq!(data_key(&metadata, &ring).await.unwrap().expose_secret(), &[7; 32]);
+    }
+
+    #[tokio::test]
+    async fn a_file_does_not_have_thousands_of_services_called() {
+        let enc = wrapped(Source::Kms, "last", 32).await;
+        let list = |count: usize| -> String { (0..count).map(|_| "{arn: fails, enc: x}, ").collect() };
+        let ring = ring(&[(Source::Kms, "fails", Behaviour::Fails), (Source::Kms, "last", Behaviour::Works)]);
+        let most = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_IN_SERVICES - 1)));
+        assert!(data_key(&most, &ring).await.is_ok());
+        let more = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_IN_SERVICES)));
+        let error = data_key(&more, &ring).await.unwrap_err().to_string();
+        assert!(error.ends_with("kms last: not asked: 50 other keys in services were, and did not work"), "{error}");
     }
 
     #[tokio::test]

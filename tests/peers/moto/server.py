@@ -30,6 +30,8 @@ CREDENTIAL = re.compile(r"Credential=([^/,]+)/[^/]+/([^/]+)/([^/]+)/aws4_request
 # What names the object of a call, in the order in which it counts. None of these is a secret.
 RESOURCES = ["KeyId", "SecretId", "RoleArn", "Name", "AliasName"]
 PREFIX = "/_testkit/"
+INSTANCE_TOKEN = "/latest/api/token"
+INSTANCE_TOKEN_LIFE = "x-aws-ec2-metadata-token-ttl-seconds"
 
 
 class Recorder:
@@ -47,6 +49,9 @@ class Recorder:
         environment["wsgi.input"] = io.BytesIO(body)
         if environment["PATH_INFO"].startswith(PREFIX):
             return self.control(environment["REQUEST_METHOD"], environment["PATH_INFO"], body, start_response)
+        if environment["PATH_INFO"] == INSTANCE_TOKEN:
+            # moto forgets the header without which SDKs do not take the token.
+            return send(start_response, 200, "text/plain", "token", [(INSTANCE_TOKEN_LIFE, "21600")])
         call = describe(environment, body)
         if call is not None:
             with self.lock:
@@ -151,9 +156,9 @@ def fail(fault, as_json, start_response):
     return send(start_response, fault.get("status") or 400, kind, text)
 
 
-def send(start_response, status, kind, text):
+def send(start_response, status, kind, text, headers=()):
     body = text.encode()
-    start_response(f"{status} Said", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    start_response(f"{status} Said", [("Content-Type", kind), ("Content-Length", str(len(body))), *headers])
     return [body]
 
 

@@ -117,7 +117,7 @@ impl<'d> Fields<'d> {
 
     /// Texts by name, sorted; none if there is no such mapping.
     pub(super) fn texts(&self, name: &'static str) -> Result<Vec<(String, String)>, RulesError> {
-        const EXPECTATION: &str = "a mapping of names to texts, in quotes if need be";
+        const EXPECTATION: &str = "a mapping of names to texts (in quotes if need be)";
         let Some(node) = self.present(name) else { return Ok(Vec::new()) };
         if node.kind() != Kind::Mapping {
             return Err(expected(name, EXPECTATION, node));
