@@ -14,7 +14,16 @@ use crate::{KeyId, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 /// Data keys, by the key and the text that they were unwrapped from. They are wiped with it.
 #[derive(Default)]
 pub struct Memory {
-    known: Mutex<HashMap<(KeyId, WrappedKey), Arc<Unwrapped>>>,
+    known: Mutex<HashMap<Question, Arc<Unwrapped>>>,
+}
+
+/// What a service is asked. The name of a key is for people: two contexts may look alike in it.
+#[derive(PartialEq, Eq, Hash)]
+struct Question {
+    id: KeyId,
+    fields: Vec<(&'static str, String)>,
+    context: Vec<(String, String)>,
+    wrapped: WrappedKey,
 }
 
 /// Empty until it was asked for and came.
@@ -26,10 +35,12 @@ impl Memory {
         Box::new(Remembering { key, memory: Arc::clone(self) })
     }
 
-    fn place(&self, id: KeyId, wrapped: &WrappedKey) -> Arc<Unwrapped> {
+    fn place(&self, key: &dyn MasterKey, wrapped: &WrappedKey) -> Arc<Unwrapped> {
+        let question =
+            Question { id: key.id(), fields: key.fields(), context: key.context(), wrapped: wrapped.clone() };
         // A panic elsewhere leaves at worst a place empty, which is filled again.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry((id, wrapped.clone())).or_default())
+        Arc::clone(known.entry(question).or_default())
     }
 }
 
@@ -64,7 +75,7 @@ impl<K: MasterKey> MasterKey for Remembering<K> {
     }
 
     async fn unwrap(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
-        let place = self.memory.place(self.id(), wrapped);
+        let place = self.memory.place(&self.key, wrapped);
         // What failed is not remembered: it may work for the next file.
         let unwrap = || async { self.key.unwrap(wrapped).await.map_err(Some)?.ok_or(None) };
         match place.get_or_try_init(unwrap).await {

@@ -186,6 +186,9 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_kms::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
+    use proptest::prelude::*;
+
     use super::*;
 
     const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/612d5f0b-aaaa-45e6-aca6-a5b005693a48";
@@ -283,5 +286,28 @@ mod tests {
         assert_eq!(arn.in_region("eu-west-1"), "arn:aws:kms:eu-west-1:1:key/mrk-0123");
         assert_eq!(arn.without_region(), key("arn:aws:kms:eu-west-1:1:key/mrk-0123").without_region());
         assert!(!key(KEY).is_multi_region() && !key("arn:aws:kms:us-east-1:1:alias/mrk-0123").is_multi_region());
+    }
+
+    proptest! {
+        /// Whatever stands for a region: either it is refused, or the SDK asks AWS.
+        #[test]
+        fn what_passes_for_a_region_leads_to_aws(
+            region in prop_oneof![
+                "\\PC{0,45}",
+                "[a-z0-9.@/#?%:-]{1,45}",
+                "(us|cn|eu-isoe|us-gov|evil)-[a-z]{1,9}-[0-9]{1,3}",
+                "(us|cn|evil)-[a-z]{1,9}-[0-9]{1,3}[.@/#?%:-][a-z.]{0,20}",
+            ]
+        ) {
+            let name = AwsKeyName::split(&format!("arn:aws:kms:{region}:123456789012:key/k"), &[], "");
+            if let Ok(arn) = name.arn() {
+                let params = Params::builder().region(&arn.region).build().unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let url = runtime.block_on(DefaultResolver::new().resolve_endpoint(&params)).unwrap().url().to_owned();
+                let rest = url.strip_prefix(&format!("https://kms.{}.", arn.region)).unwrap();
+                let of_aws = ["amazonaws.com", "amazonaws.com.cn", "c2s.ic.gov", "sc2s.sgov.gov", "cloud.adc-e.uk", "csp.hci.ic.gov", "amazonaws.eu"];
+                prop_assert!(of_aws.contains(&rest.trim_end_matches('/')), "{url}");
+            }
+        }
     }
 }
