@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# `make demo`: a Secret from a developer's file to a cluster, by both roads, with the real sops, kubeseal, kubectl and
-# kube-apiserver on the other side. Every command is printed before it runs. All of it happens in a folder of its own and on
+# `make demo`: the four jobs. A developer encrypts (age, AWS KMS, a cluster's key), the cluster decrypts or syncs from Vault, readers
+# come and go, plaintext is rejected; with the real sops, kubeseal, kubectl, kube-apiserver and Vault on the other side, and moto for AWS. Every command is printed before it runs. All of it happens in a folder of its own and on
 # a control plane of its own; both are gone at the end, also after a failure or Ctrl-C.
+#
+# Vault takes minutes to build, so the first run goes without it and takes another cluster's Secrets as the store; once `make peers`
+# (or `make test`) has built it, it is there. AWS is left out where Python is missing.
 #
 # Where Go is missing (the real programs are built with it), or Linux, the part that needs no cluster runs, and what was
 # left out is said. BULLA=PROGRAM shows that program instead of building one.
@@ -41,9 +44,11 @@ same() { [ "$1" = "$2" ] || fail "$3"; }
 
 controller=
 folder=
+services=()
 finish() {
   local status=$?
   trap - EXIT INT TERM
+  [ ${#services[@]} = 0 ] || kill -TERM "${services[@]}" 2>/dev/null || true
   if [ -n "$controller" ]; then
     kill -TERM "$controller" 2>/dev/null || true
     wait "$controller" 2>/dev/null || true
@@ -77,7 +82,10 @@ title "Building (the first time takes minutes, after that this is a check)"
 peers_build=
 if [ -n "$cluster" ]; then
   note "the real programs, with Go: sops, age, kubeseal, kubectl, kube-apiserver, etcd"
-  tests/peers/build.sh tools controlplane >"$folder/peers.log" 2>&1 &
+  aws=
+  if checks/prerequisites.sh --quiet python; then aws=moto; fi
+  # shellcheck disable=SC2086
+  tests/peers/build.sh tools controlplane $aws >"$folder/peers.log" 2>&1 &
   peers_build=$!
 fi
 if [ -z "${BULLA:-}" ]; then
@@ -90,6 +98,8 @@ if [ -n "$peers_build" ]; then
   tools=$(tests/peers/build.sh --path tools)/bin
   programs=$(tests/peers/build.sh --path controlplane)/bin
   export PATH=$tools:$programs:$PATH
+  [ -z "$aws" ] || aws=$(tests/peers/build.sh --path moto)
+  vault=$(tests/peers/build.sh --path vault 2>/dev/null) || vault=
 fi
 mkdir "$folder/bin"
 ln -s "$BULLA" "$folder/bin/bulla"
@@ -98,7 +108,7 @@ export PATH=$folder/bin:$PATH
 export BULLA_CACHE=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}
 # Nothing of the user's own: no keys, no Git configuration, no cluster.
 export HOME=$folder/home XDG_CONFIG_HOME=$folder/home/.config GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat
-unset KUBECONFIG SOPS_AGE_KEY SOPS_AGE_KEY_FILE SOPS_AGE_KEY_CMD SOPS_AGE_RECIPIENTS SOPS_CONFIG
+unset ${!AWS_*} ${!VAULT_*} KUBECONFIG SOPS_AGE_KEY SOPS_AGE_KEY_FILE SOPS_AGE_KEY_CMD SOPS_AGE_RECIPIENTS SOPS_CONFIG
 mkdir -p "$HOME" "$folder/shop"
 cd "$folder/shop"
 git init -q -b main . && git config user.name developer && git config user.email developer@example.com
@@ -112,6 +122,25 @@ if [ -n "$cluster" ]; then
   export KUBECONFIG=$BULLA_CONTROL_PLANE/kubeconfig
   show "kubectl create namespace shop"
 fi
+
+# Starts a program that says on its first line where it listens, and ends when its input closes.
+serve() { # name command...
+  local name=$1; shift
+  mkfifo "$folder/$name.input"
+  "$@" <"$folder/$name.input" >"$folder/$name.log" 2>&1 &
+  services+=($!)
+  # Held open for as long as this runs.
+  exec {held}>"$folder/$name.input"
+  said() { grep -q '"http"' "$folder/$name.log"; }
+  eventually 60 "$name is ready" said
+  sed -n 's/.*"http": *"\([^"]*\)".*/\1/p' "$folder/$name.log" | head -n 1
+}
+
+# One call to AWS, signed by nobody: moto does not mind.
+aws_call() { # service target body
+  curl --silent --fail "$AWS_ENDPOINT_URL" --header "X-Amz-Target: $2" --header 'Content-Type: application/x-amz-json-1.1' \
+    --header "Authorization: AWS4-HMAC-SHA256 Credential=demo/20260101/$AWS_REGION/$1/aws4_request, SignedHeaders=host, Signature=x" --data "$3"
+}
 
 # --- first road: SOPS files -----------------------------------------------------------------------------------------
 
@@ -162,6 +191,20 @@ if [ -n "$cluster" ]; then
   same "$(kubectl -n shop get secret database -o jsonpath='{.data.password}' | base64 -d)" "a new password" "the cluster holds another password"
 fi
 
+if [ -n "$cluster" ] && [ -n "$aws" ]; then
+  title "The same with a key of AWS KMS (moto stands for AWS)"
+  serve moto "$aws/bin/python" -I -B "$aws/bin/server.py" >"$folder/moto.address"
+  AWS_ENDPOINT_URL=$(cat "$folder/moto.address")
+  export AWS_ENDPOINT_URL AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=AKIADEMO AWS_SECRET_ACCESS_KEY=demo
+  key=$(aws_call kms TrentService.CreateKey '{}' | sed -n 's/.*"Arn": *"\([^"]*\)".*/\1/p')
+  cp ../original.yaml by-kms.yaml
+  show "bulla encrypt --kms $key --age $recipient --encrypted-regex '^stringData\$' --in-place by-kms.yaml"
+  note "either key opens it; here the one in KMS, with the real sops and without the age key"
+  show "SOPS_AGE_KEY_FILE=/dev/null sops decrypt --extract '[\"stringData\"][\"user\"]' by-kms.yaml; echo"
+  show "SOPS_AGE_KEY_FILE=/dev/null bulla decrypt by-kms.yaml | diff - ../original.yaml && echo identical"
+  rm by-kms.yaml
+fi
+
 note "back to the first password: what was encrypted comes back byte for byte"
 show "printf 'correct horse battery staple' | bulla set database.yaml '[\"stringData\"][\"password\"]'"
 show "bulla decrypt database.yaml | diff - ../original.yaml && echo identical"
@@ -181,13 +224,14 @@ YAML
 if [ -n "$cluster" ]; then
   title "Second road: a SealedSecret and its controller"
   show "kubectl apply -k $repository/deploy/crds"
-  show "kubectl wait --for=condition=Established --timeout=30s crd/sealedsecrets.bitnami.com"
+  show "kubectl apply --server-side -k $repository/deploy/crds/external-secrets"
+  show "kubectl wait --for=condition=Established --timeout=30s crd/sealedsecrets.bitnami.com crd/externalsecrets.external-secrets.io crd/secretstores.external-secrets.io"
   show "kubectl create namespace sealing"
   # A free port is not known before; the controller is asked on the one that it got.
   port=$((20000 + RANDOM % 12000))
   note "the controller makes its key and serves the certificate"
-  printf '%s$ %s%s\n' "$bold" "bulla controller --kubeconfig \$KUBECONFIG --namespace sealing --listen 127.0.0.1:$port &" "$plain"
-  bulla controller --kubeconfig "$KUBECONFIG" --namespace sealing --listen "127.0.0.1:$port" --listen-metrics none >"$folder/controller.log" 2>&1 &
+  printf '%s$ %s%s\n' "$bold" "bulla controller --kubeconfig \$KUBECONFIG --namespace sealing --listen 127.0.0.1:$port --external-secrets &" "$plain"
+  bulla controller --kubeconfig "$KUBECONFIG" --namespace sealing --listen "127.0.0.1:$port" --listen-metrics none --external-secrets >"$folder/controller.log" 2>&1 &
   controller=$!
   ready() { kill -0 "$controller" && bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3; head -n 1 <&3 | grep -q ' 200'"; }
   eventually 60 "the controller is ready" ready
@@ -219,6 +263,82 @@ else
   show "bulla unseal --private-key ../key.pem api.sealed.yaml"
 fi
 
+# --- external stores ------------------------------------------------------------------------------------------------
+
+if [ -n "$cluster" ]; then
+  if [ -n "$vault" ]; then
+    title "Values from Vault: the cluster syncs what Git only refers to"
+    serve vault "$vault/bin/vault" -token root >"$folder/vault.address"
+    address=$(cat "$folder/vault.address")
+    in_vault() { curl --silent --fail --header 'X-Vault-Token: root' --data "$2" "$address/v1/$1" >/dev/null; }
+    put() { in_vault secret/data/shop/payments "{\"data\": {\"user\": \"shop\", \"password\": \"$1\"}}"; }
+    put "from the store"
+    show "kubectl -n shop create secret generic vault-token --from-literal=token=root"
+    cat >store.yaml <<YAML
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {name: store, namespace: shop}
+spec:
+  provider:
+    vault:
+      server: $address
+      path: secret
+      auth: {tokenSecretRef: {name: vault-token, key: token}}
+YAML
+    reference=shop/payments
+  else
+    title "Values from another store: the cluster syncs what Git only refers to"
+    note "Vault is not built yet (make peers): here the store is a namespace of a cluster"
+    show "kubectl create namespace vault"
+    put() { kubectl -n vault create secret generic payments --from-literal=user=shop --from-literal=password="$1" --dry-run=client -o yaml | kubectl apply -f - >/dev/null; }
+    put "from the store"
+    show "kubectl -n shop create serviceaccount reader"
+    show "kubectl -n vault create rolebinding reader --clusterrole=admin --serviceaccount=shop:reader"
+    show "kubectl -n shop create configmap ca --from-file=ca.crt=$BULLA_CONTROL_PLANE/certificates/ca.crt"
+    cat >store.yaml <<YAML
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {name: store, namespace: shop}
+spec:
+  provider:
+    kubernetes:
+      remoteNamespace: vault
+      server: {url: "$(kubectl config view -o jsonpath='{.clusters[0].cluster.server}')", caProvider: {type: ConfigMap, name: ca, key: ca.crt}}
+      auth: {serviceAccount: {name: reader}}
+YAML
+    reference=payments
+  fi
+  cat >payments.yaml <<YAML
+apiVersion: external-secrets.io/v1beta1   # v1 as well
+kind: ExternalSecret
+metadata: {name: payments, namespace: shop}
+spec:
+  secretStoreRef: {name: store}
+  refreshInterval: 2s
+  target:
+    template:
+      data:
+        url: "https://{{ .user }}:{{ .password | urlquery }}@payments"
+  dataFrom:
+  - extract: {key: $reference}
+YAML
+  show "cat payments.yaml"
+  show "kubectl apply -f store.yaml -f payments.yaml"
+  show "kubectl -n shop wait --for=condition=Ready --timeout=30s externalsecret/payments"
+  show "kubectl -n shop get secret payments -o jsonpath='{.data.url}' | base64 -d; echo"
+  same "$(kubectl -n shop get secret payments -o jsonpath='{.data.url}' | base64 -d)" "https://shop:from+the+store@payments" "the cluster holds something else"
+  note "another password in the store: two seconds later the cluster has it"
+  put "another one"
+  renewed() { [ "$(kubectl -n shop get secret payments -o jsonpath='{.data.url}' | base64 -d)" = "https://shop:another+one@payments" ]; }
+  eventually 30 "the new password is in the Secret" renewed
+  show "kubectl -n shop get secret payments -o jsonpath='{.data.url}' | base64 -d; echo"
+  note "a key that the store does not have: the object says so"
+  show "sed -e 's/name: payments,/name: refunds,/' -e 's/key: .*}/key: nobody}/' payments.yaml | kubectl apply -f -"
+  show "kubectl -n shop wait --for=condition=Ready=false --timeout=30s externalsecret/refunds"
+  show "kubectl -n shop get externalsecret"
+  show "kubectl -n shop get externalsecret refunds -o jsonpath='{.status.conditions[0].message}'; echo"
+fi
+
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 title "What was changed is refused"
@@ -243,6 +363,35 @@ else
   sed 's/name: api$/name: stolen/' api.sealed.yaml >stolen.sealed.yaml
   refused "bulla unseal --private-key ../key.pem stolen.sealed.yaml"
 fi
+
+# --- who reads it ---------------------------------------------------------------------------------------------------
+
+title "A reader leaves: rotate"
+show "bulla keygen age --output ../colleague.key"
+colleague=$(sed -n 's/^# public key: //p' ../colleague.key)
+cat >.sops.yaml <<YAML
+creation_rules:
+- path_regex: \.yaml\$
+  encrypted_regex: ^(data|stringData)\$
+  age: $recipient,$colleague
+YAML
+show "cat .sops.yaml"
+show "bulla rotate database.yaml"
+show "SOPS_AGE_KEY_FILE=../colleague.key bulla decrypt database.yaml | grep user:"
+show "sed -i 's/,age1.*//' .sops.yaml"
+refused "bulla rotate --check database.yaml"
+show "bulla rotate database.yaml"
+refused "SOPS_AGE_KEY_FILE=../colleague.key bulla decrypt database.yaml"
+git add -A && git commit -q -m "shop: one reader less"
+
+# --- plaintext ------------------------------------------------------------------------------------------------------
+
+title "Plaintext is rejected: check"
+cp ../original.yaml plaintext.yaml
+git add plaintext.yaml
+refused "bulla check --staged"
+show "bulla check --staged --fix"
+show "git diff --cached --stat"
 
 if [ -n "$cluster" ]; then
   title "What the cluster holds now"

@@ -434,7 +434,7 @@ pub struct Fake {
     /// The values.
     pub data: Vec<FakeItem>,
     /// What the store says when it is looked at: `0` ready, `1` unknown, `2` an error.
-    #[schemars(default)]
+    #[schemars(with = "i32", default)]
     pub validation_result: u8,
 }
 
