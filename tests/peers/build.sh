@@ -66,6 +66,7 @@ versions() {
     "sops                      $(pinned oracle github.com/getsops/sops/v3)" \
     "age, age-keygen           $(pinned oracle filippo.io/age)" \
     "go-yaml (oracle)          $(pinned oracle go.yaml.in/yaml/v3)" \
+    "gjson (oracle)            $(pinned oracle github.com/tidwall/gjson)" \
     "kube-apiserver, kubectl   $kubernetes" \
     "etcd                      $etcd" \
     "kubeseal, its controller  $(pinned controlplane github.com/bitnami/sealed-secrets)" \

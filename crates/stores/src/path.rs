@@ -175,6 +175,9 @@ fn in_array<'a>(json: Json<'a>, path: &[u8]) -> Result<Option<Found<'a>>, String
 
 /// What `path` leads to in each element, where it leads to something.
 fn each<'a>(json: Json<'_>, path: &[u8]) -> Result<Found<'a>, String> {
+    if has_pipe(path) {
+        return Err(PIPE.to_owned());
+    }
     let mut out = Wiping::<Vec<u8>>::default();
     out.append(b"[");
     for element in json.elements() {
@@ -190,6 +193,16 @@ fn each<'a>(json: Json<'_>, path: &[u8]) -> Result<Found<'a>, String> {
 }
 
 const PIPE: &str = "a pipe (`|`)";
+
+/// Is there a pipe, as GJSON looks for one before it goes through the elements?
+fn has_pipe(path: &[u8]) -> bool {
+    let mut is_escaped = false;
+    path.iter().any(|byte| {
+        let is_pipe = *byte == b'|' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_pipe
+    })
+}
 
 /// What may stand at the beginning and behind a dot, and is no name.
 fn refuse_what_follows_a_dot(path: &[u8]) -> Result<(), String> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! build.sh ── Go module proxy ──▶ cache ──▶ peers    sops, age, kubeseal, kubectl, …: where the programs are
-//!                                       ├─▶ oracle   go-yaml, SOPS' trees, Go's regular expressions, one answer a line
+//!                                       ├─▶ oracle   go-yaml, SOPS' trees, Go's regular expressions and JSON, GJSON, one answer a line
 //!                                       ├─▶ sealing  the hybrid encryption of Sealed Secrets, likewise
 //!                                       ├─▶ vault    HashiCorp Vault, in memory
 //!             └── PyPI ────────────────▶├─▶ moto     AWS' KMS, Secrets Manager, SSM, STS and IAM, in memory

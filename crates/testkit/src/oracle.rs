@@ -1,4 +1,4 @@
-//! What the real libraries make of an input: go-yaml, the stores of SOPS, and Go's regular expressions.
+//! What the real libraries make of an input: go-yaml, the stores of SOPS, Go's regular expressions and JSON, GJSON.
 //!
 //! ```no_run
 //! use bulla_testkit::oracle::{NodeKind, Oracle};
@@ -10,6 +10,7 @@
 //! Documents and trees are flat lists in the order in which their nodes begin, each with the number of its children: a
 //! document may be ten thousand levels deep. Source of the answers: `tests/peers/oracle`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -187,6 +188,45 @@ pub struct Found {
     pub all: Option<Vec<Vec<i64>>>,
 }
 
+/// What a path of GJSON leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Selected {
+    /// `Result.Exists`.
+    pub exists: bool,
+    /// `Result.String`.
+    #[serde(with = "base64_text")]
+    pub text: Vec<u8>,
+}
+
+/// How `encoding/json` writes again what it read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Rewritten {
+    /// `json.Marshal`, numbers as they are spelt.
+    #[serde(with = "base64_text")]
+    pub spelt: Vec<u8>,
+    /// `json.Marshal`, numbers as `float64`; nothing where one is too large.
+    #[serde(with = "base64_text::optional")]
+    pub float: Option<Vec<u8>>,
+    /// The same with `SetEscapeHTML(false)`.
+    #[serde(with = "base64_text::optional")]
+    pub plain: Option<Vec<u8>>,
+    /// Of an object, or null: its members, strings unquoted and everything else as it was.
+    pub raw: Option<BTreeMap<String, Text>>,
+    /// Of an object: its members, strings, numbers and booleans as text and everything else as in `float`.
+    pub values: Option<BTreeMap<String, Text>>,
+}
+
+/// Bytes that came as base64.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Text(#[serde(with = "base64_text")] pub Vec<u8>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
 #[derive(Deserialize)]
 struct Output {
     #[serde(with = "base64_text")]
@@ -256,6 +296,32 @@ impl Oracle {
             indent: i32,
         }
         self.0.ask("sops-emit", &Emit { branches, format, indent }).map(|Output { output }| output)
+    }
+
+    /// What each of `paths` leads to in `input` by GJSON.
+    ///
+    /// # Errors
+    /// [`Refusal::Panic`] if it panicked.
+    pub fn gjson(&self, input: &[u8], paths: &[&str]) -> Result<Vec<Selected>, Refusal> {
+        #[derive(Serialize)]
+        struct Select<'a> {
+            #[serde(with = "base64_text")]
+            input: &'a [u8],
+            paths: &'a [&'a str],
+        }
+        #[derive(Deserialize)]
+        struct All {
+            found: Vec<Selected>,
+        }
+        self.0.ask("gjson", &Select { input, paths }).map(|All { found }| found)
+    }
+
+    /// How Go writes the JSON in `input` again.
+    ///
+    /// # Errors
+    /// Go's own, where it is none.
+    pub fn json(&self, input: &[u8]) -> Result<Rewritten, Refusal> {
+        self.0.ask("json", &Input { input })
     }
 
     /// Whether and where Go finds `pattern` in each of `haystacks`.

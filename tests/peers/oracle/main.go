@@ -1,4 +1,4 @@
-// oracle says what the real libraries make of an input: go-yaml and the stores of SOPS, and Go's regular expressions.
+// oracle says what the real libraries make of an input: go-yaml and the stores of SOPS, Go's regular expressions and JSON, GJSON.
 // Our own code must agree with every answer. The protocol is package jsonlines'; each operation is described where it
 // is implemented.
 package main
@@ -18,5 +18,7 @@ func main() {
 		"sops-tree":   loadTree,
 		"sops-emit":   emitTree,
 		"regex":       match,
+		"gjson":       selectParts,
+		"json":        rewriteJSON,
 	})
 }

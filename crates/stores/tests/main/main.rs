@@ -1,5 +1,6 @@
 //! Stores against the real servers, and against one that answers what a test tells it; what is selected against the real Go.
 
+mod go;
 mod kubernetes;
 mod vault;
 
