@@ -44,9 +44,9 @@ pub use crate::limits::Limits;
 pub use crate::transport::Authorities;
 pub use answer::Asked;
 
-use crate::{ServiceError, Surroundings, Tried, transport};
+use crate::{ServiceError, Surroundings, TokenSource, Tried, transport};
 use answer::Fault;
-use credentials::{Role, Source};
+use credentials::{Role, Source, WebIdentity};
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -64,6 +64,10 @@ pub struct Settings {
     pub login: Login,
     /// What a session of a role is called, in AWS' logs.
     pub session_name: String,
+    /// What a role asks for from whoever assumes it, if it belongs to somebody else.
+    pub external_id: Option<String>,
+    /// Where all services are asked, instead of where the region's are.
+    pub endpoint: Option<String>,
     /// The only authorities that are trusted (`AWS_CA_BUNDLE`); `None` for those of the system, which are looked for where OpenSSL
     /// does.
     pub authorities: Option<Authorities>,
@@ -71,7 +75,14 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-/// The credentials of a command.
+impl Settings {
+    /// With this login, and everything else as it usually is.
+    pub fn new(login: Login, session_name: String) -> Self {
+        Self { login, session_name, external_id: None, endpoint: None, authorities: None, limits: Limits::default() }
+    }
+}
+
+/// The credentials of a command, or of a store.
 #[derive(Debug)]
 pub enum Login {
     /// Those that the SDK finds: in the environment, in the profile, of the container, of the instance.
@@ -91,6 +102,13 @@ pub enum Login {
         session_token: Option<SecretBytes>,
         /// Where it was found, for messages.
         place: String,
+    },
+    /// The token of a service account, exchanged for temporary credentials of a role that trusts the cluster (IRSA).
+    WebIdentity {
+        /// The role's ARN.
+        role: String,
+        /// The service account's tokens, for the audience `sts.amazonaws.com`.
+        tokens: Arc<dyn TokenSource>,
     },
 }
 
@@ -172,6 +190,9 @@ impl Aws {
             .timeout_config(timeouts)
             .identity_cache(self.identities.clone())
             .credentials_provider(self.source(access.profile.as_deref(), &region).await);
+        if let Some(endpoint) = &self.settings.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
         if let Some(profile) = &access.profile {
             loader = loader.profile_name(profile);
         }
@@ -207,11 +228,38 @@ impl Aws {
         if let Some(known) = known {
             return known;
         }
-        let source = Source::new(&self.settings.login, profile, region, &self.http).await;
-        let source = SharedCredentialsProvider::new(source);
+        let source = match (&self.settings.login, profile) {
+            (Login::WebIdentity { role, tokens }, None) => {
+                let base = self.anonymous(region, tokens.service_account()).await;
+                SharedCredentialsProvider::new(WebIdentity { base, role: role.clone(), tokens: Arc::clone(tokens) })
+            }
+            (login, profile) => SharedCredentialsProvider::new(Source::new(login, profile, region, &self.http).await),
+        };
         // Two may have made one at the same time; the first counts.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.entry(key).or_insert(source).clone()
+    }
+
+    /// A session without credentials, to ask for some.
+    async fn anonymous(&self, region: &Region, service_account: String) -> Session {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(region.clone())
+            .http_client(self.http.clone())
+            .retry_config(RetryConfig::disabled())
+            .no_credentials();
+        if let Some(endpoint) = &self.settings.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        Session {
+            config: loader.load().await,
+            principal: format!("the service account `{service_account}`"),
+            // Nobody can tell who has no credentials.
+            caller: OnceCell::new_with(Some(None)),
+            calls: Semaphore::new(self.settings.limits.calls.max(1)),
+            silence: Mutex::default(),
+            settings: Arc::clone(&self.settings),
+            surroundings: self.surroundings.clone(),
+        }
     }
 
     /// Whose credentials these are, where AWS does not say.
@@ -220,6 +268,7 @@ impl Aws {
             (_, Some(profile)) => format!("the profile `{profile}`"),
             (Login::Key { place, .. }, None) => format!("the access key from `{place}`"),
             (Login::Environment { principal, .. }, None) => principal.clone(),
+            (Login::WebIdentity { tokens, .. }, None) => format!("the service account `{}`", tokens.service_account()),
         }
     }
 }

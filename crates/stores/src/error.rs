@@ -171,8 +171,10 @@ impl FetchError {
                 let reason = format!("no token of the service account `{service_account}`: {reason}");
                 Self::NoCredentials { store, reason, is_transient }
             }
-            ServiceError::NoCredentials { .. } => {
-                Self::NoCredentials { store, reason: "none were found".to_owned(), is_transient: false }
+            ServiceError::NoCredentials { tried, .. } => {
+                let tried: Vec<_> = tried.iter().map(ToString::to_string).collect();
+                let reason = if tried.is_empty() { "none were given".to_owned() } else { tried.join("; ") };
+                Self::NoCredentials { store, reason, is_transient: false }
             }
             error => Self::Settings { store, reason: error.to_string() },
         }
@@ -227,9 +229,6 @@ pub enum SelectError {
         /// What.
         of: String,
     },
-    /// There is nothing in it.
-    #[error("the secret has neither a text nor bytes")]
-    Empty,
     /// The path is none, or one that we do not read.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -241,9 +240,7 @@ impl SelectError {
         match self {
             Self::Missing(_) => "SecretNotFound",
             Self::NoProperty(_) => "PropertyNotFound",
-            Self::NotJson { .. } | Self::NoObject { .. } | Self::TooDeep { .. } | Self::Number { .. } | Self::Empty => {
-                "UnfitContent"
-            }
+            Self::NotJson { .. } | Self::NoObject { .. } | Self::TooDeep { .. } | Self::Number { .. } => "UnfitContent",
             Self::Path(_) => "InvalidProperty",
         }
     }

@@ -8,6 +8,7 @@
 //!
 //! vault       KV 2 and KV 1 of HashiCorp Vault and OpenBao
 //! kubernetes  Secrets of a cluster, this one or another
+//! aws         AWS Secrets Manager
 //! fake        what stands in the store itself
 //! ```
 //! A payload is kept as the store gave it, so one fetch serves everybody who needs something of it; what is selected follows External
@@ -16,6 +17,7 @@
 //!
 //! Source: external-secrets 2.9.0 `providers/v1`, `runtime/esutils`.
 
+pub mod aws;
 mod error;
 pub mod fake;
 pub mod json;

@@ -278,8 +278,8 @@ fn fits(text: &[u8], pattern: &[u8]) -> bool {
                 continue;
             }
             Some(b'?') => (at < text.len()).then(|| (width(&text[at..]), 1)),
-            Some(b'\\') => same(&text[at..], &pattern[next + 1..]).map(|width| (width, width + 1)),
-            Some(_) => same(&text[at..], &pattern[next..]).map(|width| (width, width)),
+            Some(b'\\') => same(&text[at..], &pattern[next + 1..]).map(|(taken, used)| (taken, used + 1)),
+            Some(_) => same(&text[at..], &pattern[next..]),
             None => None,
         };
         match (step, star) {
@@ -298,10 +298,15 @@ fn fits(text: &[u8], pattern: &[u8]) -> bool {
     true
 }
 
-/// How many bytes the letter has that both begin with.
-fn same(text: &[u8], pattern: &[u8]) -> Option<usize> {
-    let width = width(pattern);
-    (width > 0 && text.starts_with(&pattern[..width])).then_some(width)
+/// How many bytes the letter has that both begin with, in each. A byte that is no UTF-8 is the letter that stands for such.
+fn same(text: &[u8], pattern: &[u8]) -> Option<(usize, usize)> {
+    let used = width(pattern);
+    if used > 0 && text.starts_with(&pattern[..used]) {
+        return Some((used, used));
+    }
+    let is_replacement = pattern.starts_with("\u{fffd}".as_bytes());
+    let is_broken = text.first().is_some_and(|byte| !byte.is_ascii()) && width(text) == 1;
+    (is_replacement && is_broken).then_some((1, used))
 }
 
 /// How many bytes the first letter has; one that is no UTF-8 is a byte.

@@ -13,6 +13,8 @@ use crate::{Content, SelectError, path};
 pub(crate) enum Rule {
     /// As a path. What it does not lead to is missing, as a secret that is not there is.
     Path,
+    /// With its dots as part of a name, else as a path.
+    NameOrPath,
 }
 
 /// The text, and the store's rule.
@@ -33,6 +35,16 @@ impl Content for Text {
             Rule::Path => {
                 let found = path::find(json, path)?.ok_or_else(|| SelectError::Missing(path.to_owned()))?;
                 Ok(found.text().into())
+            }
+            Rule::NameOrPath => {
+                let mut found = None;
+                if path.contains('.') {
+                    found = path::find(json, &path.replace('.', "\\."))?;
+                }
+                if found.is_none() {
+                    found = path::find(json, path)?;
+                }
+                Ok(found.ok_or_else(|| SelectError::NoProperty(path.to_owned()))?.text().into())
             }
         }
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulla_keys::aws::Kms;
-use bulla_services::aws::{Authorities, Limits, Login, Settings, is_region};
+use bulla_services::aws::{Authorities, Login, Settings, is_region};
 use bulla_services::{Surroundings, Tried};
 
 use super::{random, runtime, text};
@@ -39,12 +39,7 @@ fn settings(cx: &Context) -> Result<Settings, String> {
             Some(Authorities { pem, place: "AWS_CA_BUNDLE".to_owned() })
         }
     };
-    Ok(Settings {
-        login: login(cx)?,
-        session_name: session_name(&cx.host_name()),
-        authorities,
-        limits: Limits::default(),
-    })
+    Ok(Settings { authorities, ..Settings::new(login(cx)?, session_name(&cx.host_name())) })
 }
 
 fn replica_regions(cx: &Context) -> Result<Vec<String>, String> {

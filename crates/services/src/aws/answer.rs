@@ -13,6 +13,9 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 
 use crate::{Limits, ServiceError, transport};
 
+/// What exchanges the token of a service account for credentials.
+pub(super) const WEB_IDENTITY: &str = "sts:AssumeRoleWithWebIdentity";
+
 /// What was asked, for messages and permissions.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -178,7 +181,7 @@ impl Said {
         match &*self.code {
             _ if self.is_throttled() => ServiceError::Throttled { address, attempts, retry_after: None },
             _ if self.is_denial() => self.denied(asked, caller.unwrap_or(principal)),
-            "NotFoundException" => ServiceError::UnknownKey { key, reason },
+            "NotFoundException" | "ResourceNotFoundException" => ServiceError::UnknownKey { key, reason },
             "InvalidCiphertextException" | "IncorrectKeyException" => ServiceError::Unfit { key, reason },
             "DisabledException"
             | "KMSInvalidStateException"
@@ -186,6 +189,8 @@ impl Said {
             | "InvalidKeyUsageException" => ServiceError::Unusable { key, reason },
             "ExpiredTokenException"
             | "ExpiredToken"
+            | "InvalidIdentityToken"
+            | "InvalidIdentityTokenException"
             | "RequestExpired"
             | "UnrecognizedClientException"
             | "InvalidClientTokenId"
@@ -211,6 +216,10 @@ impl Said {
         let mut grant = statement(action, resource);
         if self.message.contains("explicit deny") {
             grant = format!("{grant}, once nothing denies it explicitly: {}", self.message);
+        } else if action == WEB_IDENTITY {
+            grant = format!(
+                "a trust policy of the role whose principal is the cluster's OIDC provider, and whose condition names {principal}"
+            );
         } else if action == "sts:AssumeRole" {
             grant = format!("{grant}; and the trust policy of the role must name {principal}");
         } else if is_of_another_account(principal, resource) {

@@ -4,12 +4,14 @@
 //! Source ─ a profile that was named ─▶ that profile, whatever else is there (as sops has it)
 //!        ├ Login::Environment ───────▶ AWS_ACCESS_KEY_ID, profile, web identity, container, instance: the first that is there
 //!        └ Login::Key ───────────────▶ the key
+//! WebIdentity ─ token of a service account ─ sts:AssumeRoleWithWebIdentity ─▶ temporary credentials, until they are over
 //! Role ── Source of the session below ─ sts:AssumeRole ─▶ temporary credentials, until they are over
 //! ```
 //! What fails here is a [`ServiceError`] within the SDK's error, where [`Fault`](super::answer::Fault) finds it. A failure is kept for a
 //! while: a thousand files wait once for an instance that is none.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::Region;
@@ -25,9 +27,10 @@ use aws_sdk_sts::config::SharedHttpClient;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::answer::said;
+use super::answer::{WEB_IDENTITY, said};
 use super::{Asked, CREDENTIALS_LIMIT, Login, Session};
-use crate::{ServiceError, Tried};
+use crate::token::Bearer;
+use crate::{ServiceError, TokenSource, Tried};
 
 /// How long a failure counts for those who ask next.
 const FAILURE_COUNTS: Duration = Duration::from_secs(30);
@@ -67,6 +70,7 @@ impl Source {
                 let provider = SharedCredentialsProvider::new(chain.configure(config).build().await);
                 (provider, principal.clone(), tried.clone())
             }
+            (Login::WebIdentity { .. }, None) => unreachable!("that has a provider of its own"),
             (Login::Key { id, secret, session_token, place }, None) => {
                 let text =
                     |secret: &bulla_crypto::SecretBytes| String::from_utf8_lossy(secret.expose_secret()).into_owned();
@@ -145,16 +149,65 @@ impl Role {
         let client = aws_sdk_sts::Client::new(self.base.config());
         let session = &self.base.settings.session_name;
         let asked = Asked { action: "sts:AssumeRole", resource: &self.role };
-        let attempt = || client.assume_role().role_arn(&self.role).role_session_name(session).send();
-        let answer = self.base.call(&asked, attempt).await?;
-        let unexpected = || ServiceError::Unexpected {
-            address: "AWS STS".to_owned(),
-            status: 200,
-            reason: "the answer lacks credentials".to_owned(),
+        let external_id = &self.base.settings.external_id;
+        let attempt = || {
+            let call = client.assume_role().role_arn(&self.role).role_session_name(session);
+            call.set_external_id(external_id.clone()).send()
         };
-        let given = answer.credentials.ok_or_else(unexpected)?;
-        let until = SystemTime::try_from(given.expiration).ok();
-        Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), until, "role"))
+        temporary(self.base.call(&asked, attempt).await?.credentials)
+    }
+}
+
+fn temporary(given: Option<aws_sdk_sts::types::Credentials>) -> Result<Credentials, ServiceError> {
+    let unexpected = || ServiceError::Unexpected {
+        address: "AWS STS".to_owned(),
+        status: 200,
+        reason: "the answer lacks credentials".to_owned(),
+    };
+    let given = given.ok_or_else(unexpected)?;
+    let until = SystemTime::try_from(given.expiration).ok();
+    Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), until, "role"))
+}
+
+/// The temporary credentials of a role that trusts the cluster of a service account.
+#[derive(Debug)]
+pub(super) struct WebIdentity {
+    /// Without credentials: the token is all that is shown.
+    pub(super) base: Session,
+    pub(super) role: String,
+    pub(super) tokens: Arc<dyn TokenSource>,
+}
+
+impl WebIdentity {
+    async fn credentials(&self) -> Result<Credentials, ServiceError> {
+        let first = self.exchange().await;
+        if matches!(first, Err(ServiceError::Rejected { .. })) {
+            self.tokens.reject();
+            return self.exchange().await;
+        }
+        first
+    }
+
+    async fn exchange(&self) -> Result<Credentials, ServiceError> {
+        let token = Bearer::Source(Arc::clone(&self.tokens)).token().await?;
+        let token = String::from_utf8_lossy(token.expose_secret()).trim().to_owned();
+        let client = aws_sdk_sts::Client::new(self.base.config());
+        let session = &self.base.settings.session_name;
+        let asked = Asked { action: WEB_IDENTITY, resource: &self.role };
+        let attempt = || {
+            let call = client.assume_role_with_web_identity().role_arn(&self.role).role_session_name(session);
+            call.web_identity_token(&token).send()
+        };
+        temporary(self.base.call(&asked, attempt).await?.credentials)
+    }
+}
+
+impl ProvideCredentials for WebIdentity {
+    fn provide_credentials<'a>(&'a self) -> Provided<'a>
+    where
+        Self: 'a,
+    {
+        Provided::new(async { self.credentials().await.map_err(CredentialsError::provider_error) })
     }
 }
 

@@ -203,7 +203,8 @@ fn leading_path(random: &mut Random, json: Json<'_>) -> String {
         let (part, next) = if !members.is_empty() {
             let (name, value) = members[random.below(members.len())];
             let name = String::from_utf8_lossy(&name.text(Reader::Gjson)).into_owned();
-            let escaped = |letter: char| if r"\.*?|".contains(letter) { format!("\\{letter}") } else { letter.to_string() };
+            let escaped =
+                |letter: char| if r"\.*?|".contains(letter) { format!("\\{letter}") } else { letter.to_string() };
             let shortened: String = name.chars().take(1).map(escaped).collect();
             match random.below(6) {
                 0 => (format!("{shortened}*"), value),
