@@ -28,5 +28,6 @@ mod validate;
 mod values;
 mod watch;
 
+pub(crate) use pool::locked;
 pub(crate) use reconcile::External;
 pub(crate) use watch::start;

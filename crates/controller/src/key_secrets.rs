@@ -31,10 +31,11 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 
+use crate::metrics::{SEALED_SECRET, Written};
 use crate::options::KeyOptions;
 use crate::plan::Plaintext;
 use crate::secrets::{ApiError, Secrets, answer, chain};
-use crate::statistics::{Statistics, count};
+use crate::statistics::Statistics;
 
 /// Longest time by which a renewal is put off, so that two controllers do not both renew.
 const RENEWAL_JITTER: Duration = Duration::from_secs(10);
@@ -276,7 +277,7 @@ impl KeySecrets {
         let key = SealingKey::new(&name, stored, private, Ok(certificate));
         let read = Read { resource_version: metadata.resource_version.unwrap_or_default(), key: Some(Arc::new(key)) };
         self.read().insert((Source::Labelled, name), read);
-        count(&self.statistics.keys_created);
+        self.statistics.wrote(SEALED_SECRET, Written::Key);
         self.publish();
         Ok(())
     }

@@ -30,8 +30,10 @@ use crate::status::Outcome;
 
 pub mod exposition;
 
-/// The kind of an object, as a label.
+/// Kinds of objects, as a label.
 pub const SEALED_SECRET: &str = "SealedSecret";
+/// As above.
+pub const EXTERNAL_SECRET: &str = "ExternalSecret";
 
 /// The label that upstream repeats in `condition_info`.
 const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -53,6 +55,15 @@ pub enum Pass {
     Gone,
 }
 
+/// What was written to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Secret,
+    Status,
+    Event,
+    Key,
+}
+
 /// Why a SealedSecret did not become a Secret, in upstream's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnsealFailure {
@@ -67,6 +78,8 @@ pub(crate) enum UnsealFailure {
 pub struct Metrics {
     passes: Family<PassLabels, Counter>,
     durations: Family<KindLabels, Histogram, fn() -> Histogram>,
+    writes: Family<WriteLabels, Counter>,
+    unseal_requests: Counter,
     unseal_errors: Family<UnsealErrorLabels, Counter>,
     watch_restarts: Family<ResourceLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
@@ -91,6 +104,12 @@ struct PassLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KindLabels {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WriteLabels {
+    kind: &'static str,
+    object: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -122,6 +141,8 @@ impl Default for Metrics {
         let metrics = Self {
             passes: Family::default(),
             durations: Family::new_with_constructor(histogram),
+            writes: Family::default(),
+            unseal_requests: Counter::default(),
             unseal_errors: Family::default(),
             watch_restarts: Family::default(),
             requests: Family::default(),
@@ -130,6 +151,7 @@ impl Default for Metrics {
             started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         };
         metrics.expect_kind(SEALED_SECRET);
+        metrics.expect_writes(SEALED_SECRET, Written::Key);
         metrics
     }
 }
@@ -141,17 +163,37 @@ impl Metrics {
             drop(self.passes.get_or_create(&PassLabels { kind, result: pass.word() }));
         }
         drop(self.durations.get_or_create(&KindLabels { kind }));
+        for object in [Written::Secret, Written::Status, Written::Event] {
+            self.expect_writes(kind, object);
+        }
     }
 
-    /// An object of `kind` was worked on.
-    pub fn passed(&self, kind: &'static str, pass: Pass, took: Duration) {
+    fn expect_writes(&self, kind: &'static str, object: Written) {
+        drop(self.writes.get_or_create(&WriteLabels { kind, object: object.word() }));
+    }
+
+    /// What became of an object of `kind` that was worked on.
+    pub fn passed(&self, kind: &'static str, pass: Pass) {
         self.passes.get_or_create(&PassLabels { kind, result: pass.word() }).inc();
+    }
+
+    /// How long the work on one object of `kind` took.
+    pub fn took(&self, kind: &'static str, took: Duration) {
         self.durations.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
     }
 
     /// A watch of `resource` was interrupted, and is begun anew.
     pub fn watch_restarted(&self, resource: &'static str) {
         self.watch_restarts.get_or_create(&ResourceLabels { resource }).inc();
+    }
+
+    pub(crate) fn wrote(&self, kind: &'static str, object: Written) {
+        self.writes.get_or_create(&WriteLabels { kind, object: object.word() }).inc();
+    }
+
+    /// A SealedSecret is worked on.
+    pub(crate) fn unseals(&self) {
+        self.unseal_requests.inc();
     }
 
     pub(crate) fn unseal_failed(&self, failure: UnsealFailure, namespace: &str) {
@@ -218,6 +260,17 @@ impl Pass {
             Outcome::Synced { wrote: false, .. } => Self::Unchanged,
             Outcome::Refused(_) => Self::Refused,
             Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+impl Written {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::Status => "status",
+            Self::Event => "Event",
+            Self::Key => "key",
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::apply::{Applied, ApplyError, apply};
 use crate::event;
 use crate::index::{Finding, Index, Seen, Wake, Work};
-use crate::metrics::{Pass, SEALED_SECRET, UnsealFailure};
+use crate::metrics::{Pass, SEALED_SECRET, UnsealFailure, Written};
 use crate::name::ObjectName;
 use crate::plan::{Existing, Plaintext, Plan, Refusal, plan};
 use crate::queue::Queue;
@@ -74,7 +74,8 @@ impl Context {
         while let Some(name) = self.queue.next().await {
             let started = Instant::now();
             if let Some(pass) = self.reconcile(&name).await {
-                self.statistics.metrics.passed(SEALED_SECRET, pass, started.elapsed());
+                self.statistics.metrics.passed(SEALED_SECRET, pass);
+                self.statistics.metrics.took(SEALED_SECRET, started.elapsed());
             }
             self.queue.done(&name);
         }
@@ -84,6 +85,7 @@ impl Context {
     async fn reconcile(&self, name: &ObjectName) -> Option<Pass> {
         let work = self.index().start(name)?;
         count(&self.statistics.reconciliations);
+        self.statistics.metrics.unseals();
         let not_older = GetParams::at(&work.resource_version);
         let object = match self.read(name, &not_older).await {
             Ok(Some(object)) if object.metadata.deletion_timestamp.is_none() => object,
@@ -163,7 +165,7 @@ impl Context {
         match apply(&secrets, sealed, existing, &desired).await {
             Ok(Applied { secret, wrote }) => {
                 if wrote {
-                    count(&self.statistics.secret_writes);
+                    self.statistics.wrote(SEALED_SECRET, Written::Secret);
                 }
                 Settled::synced(fingerprint, secret, wrote, &desired, &keys, ring)
             }
@@ -234,7 +236,7 @@ impl Context {
             });
             match self.put_status(name, body.to_string().into_bytes()).await {
                 Ok(()) => {
-                    count(&self.statistics.status_writes);
+                    self.statistics.wrote(SEALED_SECRET, Written::Status);
                     return Ok(());
                 }
                 Err(error) if error.is_not_found() => return Ok(()),
@@ -272,7 +274,7 @@ impl Context {
             answer(self.client.request_text(request)).await
         };
         match written.await {
-            Ok(_) => count(&self.statistics.events),
+            Ok(_) => self.statistics.wrote(SEALED_SECRET, Written::Event),
             Err(error) => {
                 let name = event.involved_object.name.as_deref().unwrap_or_default();
                 tracing::debug!(sealedsecret = %format_args!("{namespace}/{name}"), %error, "event not written");

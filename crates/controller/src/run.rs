@@ -209,7 +209,10 @@ pub async fn start(options: Options) -> Result<Running, RunError> {
         accept_deprecated_data: options.accept_deprecated_data,
     });
     let metrics = match options.listen_metrics {
-        Some(address) => server::serve_metrics(address, Exposition::new(context.clone()), until(stopped.clone())).await,
+        Some(address) => {
+            server::serve_metrics(address, Exposition::new(context.clone(), external.clone()), until(stopped.clone()))
+                .await
+        }
         None => None,
     };
     let (metrics_address, metrics_server) = metrics.unzip();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Written};
 
 /// Counters that grow only.
 #[derive(Debug, Default)]
@@ -34,6 +34,17 @@ pub struct Counts {
 }
 
 impl Statistics {
+    /// Something was written because of an object of `kind`.
+    pub(crate) fn wrote(&self, kind: &'static str, object: Written) {
+        count(match object {
+            Written::Secret => &self.secret_writes,
+            Written::Status => &self.status_writes,
+            Written::Event => &self.events,
+            Written::Key => &self.keys_created,
+        });
+        self.metrics.wrote(kind, object);
+    }
+
     pub(crate) fn counts(&self, private_key_operations: u64) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {

@@ -6,6 +6,7 @@ use bulla_testkit::control_plane::wait_for;
 use bulla_testkit::needs_peers;
 use serde_json::json;
 
+use crate::external::{External, data, settle};
 use crate::fixture::{Fixture, Key, PATIENCE, get};
 use crate::peers::Upstream;
 
@@ -244,4 +245,48 @@ async fn every_metric_of_sealed_secrets_is_there_with_its_labels() {
     assert_eq!(labels(&our_text), by_them);
     running.stop().await;
     upstream.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_has_series_of_its_own() {
+    needs_peers!();
+    let external = External::new("metrics-external");
+    external.fake_store(&[("planted-remote", "planted-value")]);
+    let running = external.start().await;
+    let address = running.metrics_address().unwrap();
+    let kind = ("kind", "ExternalSecret");
+    for result in ["written", "unchanged", "refused", "failed", "gone"] {
+        value(
+            &read(&get(address, "/metrics").await.1),
+            "bulla_controller_reconciles_total",
+            &[kind, ("result", result)],
+        );
+    }
+    external.apply("db", &json!({"data": data(&[("planted-key", "planted-remote")])}));
+    external.synced("db");
+    external.apply("lost", &json!({"data": data(&[("planted-key", "planted-nothing")])}));
+    external.failed("lost");
+    settle(&running).await;
+    let text = get(address, "/metrics").await.1;
+    let families = read(&text);
+    for (name, family) in &families {
+        check(name, family);
+    }
+    let at_least = |sample: &str, labels: &[(&str, &str)], least: f64| {
+        let found = value(&families, sample, &[&[kind], labels].concat());
+        assert!(found >= least, "{sample} {labels:?} is {found}");
+    };
+    at_least("bulla_controller_reconciles_total", &[("result", "written")], 1.0);
+    at_least("bulla_controller_reconciles_total", &[("result", "failed")], 1.0);
+    at_least("bulla_controller_reconcile_duration_seconds_count", &[], 2.0);
+    at_least("bulla_controller_api_writes_total", &[("object", "Secret")], 1.0);
+    at_least("bulla_controller_api_writes_total", &[("object", "status")], 2.0);
+    at_least("bulla_controller_objects", &[], 2.0);
+    at_least("bulla_controller_queue_depth", &[("state", "delayed")], 1.0);
+    // What is done for one kind does not count for another, and upstream's metrics are about SealedSecrets only.
+    let writes = [("kind", "SealedSecret"), ("object", "Secret")];
+    assert!(value(&families, "bulla_controller_api_writes_total", &writes).abs() < f64::EPSILON);
+    assert!(value(&families, "sealed_secrets_controller_unseal_requests_total", &[]).abs() < f64::EPSILON);
+    assert!(!text.contains("planted"), "{text}");
+    running.stop().await;
 }

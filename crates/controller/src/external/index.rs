@@ -126,6 +126,11 @@ pub(crate) struct Woken {
 }
 
 impl Index {
+    /// How many ExternalSecrets are known.
+    pub(crate) fn count(&self) -> usize {
+        self.objects.len()
+    }
+
     /// An ExternalSecret as the watch tells it. True if it has to be worked on.
     pub(crate) fn see_object(&mut self, name: &ObjectName, object: Read<ExternalSecret>, listing: Listing) -> bool {
         let metadata = object.metadata();

@@ -31,6 +31,7 @@ use super::pool::{Pool, locked};
 use super::refresh::{Cause, Due, acceptable_age, due};
 use super::status::{self, Outcome, Wrote};
 use super::validate::problem_of;
+use crate::metrics::{EXTERNAL_SECRET, Pass, Written};
 use crate::name::ObjectName;
 use crate::plan::Plaintext;
 use crate::queue::Queue;
@@ -76,7 +77,9 @@ impl External {
     /// Works on what is in line until the queue is closed.
     pub(crate) async fn work(&self) {
         while let Some(name) = self.queue.next().await {
+            let started = Instant::now();
             self.reconcile(&name).await;
+            self.statistics.metrics.took(EXTERNAL_SECRET, started.elapsed());
             self.queue.done(&name);
         }
     }
@@ -136,6 +139,7 @@ impl External {
         let now = Timestamp::now();
         let due_at = due(&object, now);
         if !matches!(due_at, Due::Now(_)) && work.checked.is_some() && work.checked == work.secret {
+            self.statistics.metrics.passed(EXTERNAL_SECRET, Pass::Unchanged);
             return (Found::Right(work.checked.clone()), next(due_at, now));
         }
         let target = ObjectName { namespace: name.namespace.clone(), name: object.target_name().to_owned() };
@@ -148,6 +152,7 @@ impl External {
         let cause = match due_at {
             Due::Now(cause) => cause,
             Due::At(_) | Due::Never if right => {
+                self.statistics.metrics.passed(EXTERNAL_SECRET, Pass::Unchanged);
                 return (Found::Right(version_of(existing.as_ref())), next(due_at, now));
             }
             // Somebody changed the Secret, or deleted it.
@@ -245,7 +250,7 @@ impl External {
             Err(error) => return self.failed_api(object, "the Secret cannot be written", &error).await,
         };
         if wrote.is_some() {
-            count(&self.statistics.secret_writes);
+            self.statistics.wrote(EXTERNAL_SECRET, Written::Secret);
         }
         if let Err(error) = self.delete_former(object).await {
             return self.failed_api(object, "the Secret of the former name cannot be deleted", &error).await;
@@ -265,7 +270,7 @@ impl External {
             return Ok(false);
         }
         self.secrets.delete(target, metadata).await?;
-        count(&self.statistics.secret_writes);
+        self.statistics.wrote(EXTERNAL_SECRET, Written::Secret);
         Ok(true)
     }
 
@@ -286,7 +291,7 @@ impl External {
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(CREATED_BY_LABEL));
         if label == Some(&own) && controls(object, metadata) {
             self.secrets.delete(&name, metadata).await?;
-            count(&self.statistics.secret_writes);
+            self.statistics.wrote(EXTERNAL_SECRET, Written::Secret);
         }
         Ok(())
     }
@@ -318,6 +323,7 @@ impl External {
                 }
             }
         }
+        self.statistics.metrics.passed(EXTERNAL_SECRET, Pass::Gone);
         (Found::Stuck, Next::Change)
     }
 
@@ -360,6 +366,7 @@ impl External {
     ) -> (Found, Next) {
         let now = Timestamp::now();
         log(object, outcome);
+        self.statistics.metrics.passed(EXTERNAL_SECRET, pass_of(outcome, &found));
         let mut object = object.clone();
         for _ in 0..STATUS_ROUNDS {
             let change = status::next(&object, outcome, now);
@@ -372,7 +379,7 @@ impl External {
             match written {
                 Ok(()) => {
                     if let Some(change) = change {
-                        count(&self.statistics.status_writes);
+                        self.statistics.wrote(EXTERNAL_SECRET, Written::Status);
                         object.status = bulla_api::external_secret::ExternalSecretStatus::from_json(&change.status);
                     }
                     if news {
@@ -419,8 +426,17 @@ impl External {
             Outcome::Failed { message, .. } => (true, "UpdateFailed", message.as_str()),
         };
         if self.objects.tell(&subject, warning, reason, message, now).await {
-            count(&self.statistics.events);
+            self.statistics.wrote(EXTERNAL_SECRET, Written::Event);
         }
+    }
+}
+
+fn pass_of(outcome: &Outcome, found: &Found) -> Pass {
+    match outcome {
+        Outcome::Synced { wrote: Some(_), .. } => Pass::Written,
+        Outcome::Synced { wrote: None, .. } => Pass::Unchanged,
+        Outcome::Failed { .. } if *found == Found::Stuck => Pass::Refused,
+        Outcome::Failed { .. } => Pass::Failed,
     }
 }
 

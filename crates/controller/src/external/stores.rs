@@ -18,9 +18,9 @@ use super::open::OpenError;
 use super::pool::locked;
 use super::reconcile::External;
 use super::status;
+use crate::metrics::Written;
 use crate::name::ObjectName;
 use crate::reconcile::delay;
-use crate::statistics::count;
 
 /// How long a store may take to say whether it can be used.
 const TIME_LIMIT: Duration = Duration::from_mins(2);
@@ -131,7 +131,7 @@ impl External {
             return false;
         };
         match self.objects.patch_status(&resource_of(name), &store.metadata, &change.status).await {
-            Ok(()) => count(&self.statistics.status_writes),
+            Ok(()) => self.statistics.wrote(name.kind.as_str(), Written::Status),
             Err(error) if error.is_not_found() => return false,
             Err(error) => {
                 tracing::debug!(store = %name, %error, "status not written");
@@ -151,7 +151,7 @@ impl External {
         }
         let subject = Subject { kind: name.kind.as_str(), metadata: &store.metadata };
         if self.objects.tell(&subject, !verdict.ready, reason, message, now).await {
-            count(&self.statistics.events);
+            self.statistics.wrote(name.kind.as_str(), Written::Event);
         }
         verdict.ready
     }

@@ -24,6 +24,7 @@ use super::objects::{Objects, external_secrets, stores};
 use super::pool::{Pool, locked};
 use super::reconcile::External;
 use crate::index::Listing;
+use crate::metrics::EXTERNAL_SECRET;
 use crate::name::ObjectName;
 use crate::options::{ExternalOptions, Namespaces};
 use crate::queue::Queue;
@@ -48,6 +49,7 @@ pub(crate) fn start(
     templates: Arc<Semaphore>,
     statistics: Arc<Statistics>,
 ) -> External {
+    statistics.metrics.expect_kind(EXTERNAL_SECRET);
     External {
         objects: Objects::new(client.clone()),
         secrets: Secrets::new(client.clone()),
@@ -139,12 +141,14 @@ impl External {
                     let woken = locked(&self.index).forget_store(&name_of(&object.metadata));
                     self.wake(woken);
                 }
-                Err(error) => tracing::warn!(
-                    namespace,
-                    kind = kind.as_str(),
-                    error = chain(&error),
-                    "watch of the stores interrupted"
-                ),
+                Err(error) => {
+                    self.statistics.metrics.watch_restarted(match kind {
+                        StoreKind::Namespaced => "secretstores",
+                        StoreKind::Cluster => "clustersecretstores",
+                    });
+                    let kind = kind.as_str();
+                    tracing::warn!(namespace, kind, error = chain(&error), "watch of the stores interrupted");
+                }
             }
         }
     }
@@ -175,6 +179,7 @@ impl External {
                 }
                 Ok(Event::Delete(object)) => locked(&self.index).forget_object(&ObjectName::of(&object.metadata)),
                 Err(error) => {
+                    self.statistics.metrics.watch_restarted("externalsecrets");
                     tracing::warn!(namespace, error = chain(&error), "watch of the ExternalSecrets interrupted");
                 }
             }

@@ -15,7 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::metrics::SEALED_SECRET;
+use crate::external::{External, locked};
+use crate::metrics::{EXTERNAL_SECRET, SEALED_SECRET};
 use crate::reconcile::Context;
 
 /// The media type of [`Exposition::text`].
@@ -29,8 +30,8 @@ const TICKS: u64 = 100;
 pub struct Exposition(Registry);
 
 impl Exposition {
-    /// Of the controller with this `context`.
-    pub fn new(context: Arc<Context>) -> Self {
+    /// Of the controller with this `context`, and what it does about ExternalSecrets.
+    pub(crate) fn new(context: Arc<Context>, external: Option<Arc<External>>) -> Self {
         let metrics = &context.statistics.metrics;
         let mut registry = Registry::default();
         let version = env!("CARGO_PKG_VERSION");
@@ -41,6 +42,11 @@ impl Exposition {
             "build_info",
             "Build information",
             build,
+        );
+        upstream.register(
+            "unseal_requests",
+            "Total number of sealed secret unseal requests",
+            metrics.unseal_requests.clone(),
         );
         upstream.register(
             "unseal_errors",
@@ -63,8 +69,9 @@ impl Exposition {
             Unit::Seconds,
             metrics.durations.clone(),
         );
+        own.register("api_writes", "Objects created or replaced in the cluster", metrics.writes.clone());
         own.register("watch_restarts", "Watches that were interrupted and begun anew", metrics.watch_restarts.clone());
-        registry.register_collector(Box::new(Live(context)));
+        registry.register_collector(Box::new(Live { context, external }));
         Self(registry)
     }
 
@@ -78,7 +85,10 @@ impl Exposition {
 }
 
 /// What is read when somebody asks.
-struct Live(Arc<Context>);
+struct Live {
+    context: Arc<Context>,
+    external: Option<Arc<External>>,
+}
 
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,46 +98,30 @@ impl fmt::Debug for Live {
 
 impl Collector for Live {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self(context) = self;
+        let Self { context, external } = self;
         let ring = context.ring.borrow().clone();
-        let counts = context.statistics.counts(ring.private_key_operations());
         let mut page = Page(&mut encoder);
-        page.one_counter(
-            "sealed_secrets_controller_unseal_requests",
-            "Total number of sealed secret unseal requests.",
-            counts.reconciliations,
-        )?;
         page.conditions(context)?;
-        page.counter(
-            "bulla_controller_api_writes",
-            "Objects created or replaced in the cluster, by what for and what.",
-            &[
-                ([("kind", SEALED_SECRET), ("object", "Secret")], counts.secret_writes),
-                ([("kind", SEALED_SECRET), ("object", "status")], counts.status_writes),
-                ([("kind", SEALED_SECRET), ("object", "Event")], counts.events),
-                ([("kind", SEALED_SECRET), ("object", "key")], counts.keys_created),
-            ],
-        )?;
         page.one_counter(
             "bulla_controller_private_key_operations",
             "Operations with private sealing keys.",
-            counts.private_key_operations,
+            ring.private_key_operations(),
         )?;
-        let queue = context.queue.lengths();
+        let mut kinds = vec![(SEALED_SECRET, context.queue.lengths(), context.index().count())];
+        if let Some(external) = external {
+            kinds.push((EXTERNAL_SECRET, external.queue.lengths(), locked(&external.index).count()));
+        }
+        let depths = kinds.iter().flat_map(|(kind, queue, _)| {
+            let states = [("ready", queue.ready), ("delayed", queue.delayed), ("running", queue.running)];
+            states.map(|(state, count)| ([("kind", *kind), ("state", state)], count))
+        });
         page.gauge(
             "bulla_controller_queue_depth",
             "Objects in line, by whether they are to be worked on now, later, or are in work.",
-            &[
-                ([("kind", SEALED_SECRET), ("state", "ready")], queue.ready),
-                ([("kind", SEALED_SECRET), ("state", "delayed")], queue.delayed),
-                ([("kind", SEALED_SECRET), ("state", "running")], queue.running),
-            ],
+            &depths.collect::<Vec<_>>(),
         )?;
-        page.gauge(
-            "bulla_controller_objects",
-            "Objects that are looked after.",
-            &[([("kind", SEALED_SECRET)], context.index().count())],
-        )?;
+        let objects: Vec<_> = kinds.iter().map(|(kind, _, count)| ([("kind", *kind)], *count)).collect();
+        page.gauge("bulla_controller_objects", "Objects that are looked after.", &objects)?;
         page.one_gauge("bulla_controller_sealing_keys", "Sealing keys that open.", ring.keys().len())?;
         if let Some(certificate) = ring.active().and_then(|key| key.certificate().ok()) {
             page.seconds(
@@ -144,14 +138,6 @@ impl Collector for Live {
 struct Page<'p, 'e>(&'p mut DescriptorEncoder<'e>);
 
 impl Page<'_, '_> {
-    fn counter<L: EncodeLabelSet>(&mut self, name: &str, help: &str, series: &[(L, u64)]) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in series {
-            metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(value, None)?;
-        }
-        Ok(())
-    }
-
     fn gauge<L: EncodeLabelSet>(&mut self, name: &str, help: &str, series: &[(L, usize)]) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in series {
