@@ -41,6 +41,11 @@ impl Groups {
         })
     }
 
+    /// How many bytes it takes, compiled; see [`Pattern::size`](crate::Pattern::size).
+    pub fn size(&self) -> usize {
+        self.regex.memory_usage()
+    }
+
     /// How many groups there are, the whole match not counted.
     pub fn count(&self) -> usize {
         self.names.len()

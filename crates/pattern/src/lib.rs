@@ -123,6 +123,11 @@ impl Pattern {
         self.regex.search(&Input::new(text).range(from..)).map(|found| found.range())
     }
 
+    /// How many bytes it takes, compiled. Making it, and searching for it at worst, takes time that grows with that.
+    pub fn size(&self) -> usize {
+        self.regex.memory_usage()
+    }
+
     /// The pattern as it was given.
     pub fn as_str(&self) -> &str {
         &self.text

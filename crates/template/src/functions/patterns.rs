@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bulla_pattern::{Groups, Match, Pattern};
+use bulla_pattern::{Groups, Match, Pattern, PatternErrorKind};
 use bulla_wipe::Wiping;
 
 use crate::error::{Limit, Reason};
@@ -14,19 +14,16 @@ use crate::value::{Item, ListKind, Work};
 pub(crate) static FUNCTIONS: &[Function] = &[
     function("mustRegexFind", &[Text; 2], None, first),
     function("mustRegexFindAll", &[Text, Text, Int], None, all),
-    function("mustRegexMatch", &[Text; 2], None, |work, arguments| {
-        Ok(Item::Bool(compile(work, text(arguments, 0))?.is_match_bytes(text(arguments, 1))))
-    }),
+    function("mustRegexMatch", &[Text; 2], None, is_match),
     function("mustRegexReplaceAll", &[Text; 3], None, replace),
     function("mustRegexReplaceAllLiteral", &[Text; 3], None, replace_literally),
     function("mustRegexSplit", &[Text, Text, Int], None, split),
     function("regexFind", &[Text; 2], None, first),
     function("regexFindAll", &[Text, Text, Int], None, all),
     // A malformed pattern matches nothing, as in sprig.
-    function("regexMatch", &[Text; 2], None, |work, arguments| match compile(work, text(arguments, 0)) {
-        Ok(pattern) => Ok(Item::Bool(pattern.is_match_bytes(text(arguments, 1)))),
+    function("regexMatch", &[Text; 2], None, |work, arguments| match is_match(work, arguments) {
         Err(Reason::Invalid(MALFORMED)) => Ok(Item::Bool(false)),
-        Err(reason) => Err(reason),
+        matched => matched,
     }),
     function("regexQuoteMeta", &[Text], None, |work, arguments| {
         let mut quoted = Wiping::<Vec<u8>>::with_capacity(2 * text(arguments, 0).len());
@@ -48,13 +45,44 @@ const MOST: usize = 999_999_999;
 
 const MALFORMED: &str = "the pattern is malformed";
 
-/// What compiling a pattern is taken to need, in steps.
+/// What compiling a pattern is taken to need, in steps, beside what its size tells.
 const COMPILING: usize = 1000;
+
+/// Bytes of a compiled pattern that are taken to be made in one step.
+const MADE_IN_A_STEP: usize = 256;
+
+/// Bytes of a compiled pattern times bytes of text that are taken to be gone through in one step, at worst.
+const SEARCHED_IN_A_STEP: usize = 8 << 20;
+
+/// What is spent for a pattern that turns out to be too large, in steps: it was nearly made.
+const TOO_LARGE: usize = (32 << 20) / MADE_IN_A_STEP;
 
 fn compile(work: &mut Work, pattern: &[u8]) -> Result<Pattern, Reason> {
     work.spend(COMPILING + pattern.len())?;
     let pattern = std::str::from_utf8(pattern).map_err(|_| Reason::Invalid(MALFORMED))?;
-    Pattern::new(pattern).map_err(|_| Reason::Invalid(MALFORMED))
+    match Pattern::new(pattern) {
+        Ok(pattern) => {
+            work.spend(pattern.size() / MADE_IN_A_STEP)?;
+            Ok(pattern)
+        }
+        // Go may well accept it, so it is no malformed pattern, which some functions pass over.
+        Err(error) if error.kind() == PatternErrorKind::TooLarge => {
+            work.spend(TOO_LARGE)?;
+            Err(Limit::Memory.into())
+        }
+        Err(_) => Err(Reason::Invalid(MALFORMED)),
+    }
+}
+
+/// Takes the steps of a search through `length` bytes for a pattern of this `size`.
+fn search(work: &mut Work, length: usize, size: usize) -> Result<(), Reason> {
+    work.spend(1 + length / 256 + length.saturating_mul(size) / SEARCHED_IN_A_STEP)
+}
+
+fn is_match(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
+    let pattern = compile(work, text(arguments, 0))?;
+    search(work, text(arguments, 1).len(), pattern.size())?;
+    Ok(Item::Bool(pattern.is_match_bytes(text(arguments, 1))))
 }
 
 /// Text in which each byte that is not UTF-8 is U+FFFD, and where each of its bytes is in the original.
@@ -90,6 +118,7 @@ impl Searched {
 fn first(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
     let pattern = compile(work, text(arguments, 0))?;
     let searched = Searched::new(text(arguments, 1));
+    search(work, searched.text.len(), pattern.size())?;
     let found = pattern.find(&searched.text).map(|range| searched.original(range.start)..searched.original(range.end));
     work.text(found.map_or(&[][..], |range| &text(arguments, 1)[range]).to_vec())
 }
@@ -98,19 +127,21 @@ fn first(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
 fn matches(work: &mut Work, pattern: &[u8], searched: &[u8], limit: i64) -> Result<Vec<Range<usize>>, Reason> {
     let compiled = compile(work, pattern)?;
     let searched = Searched::new(searched);
-    let ranges = everywhere(work, &searched.text, limit, size_of::<Range<usize>>(), |from| {
+    let sizes = (compiled.size(), size_of::<Range<usize>>());
+    let ranges = everywhere(work, &searched.text, limit, sizes, |from| {
         let range = compiled.find_at(&searched.text, from)?;
         Some((range.clone(), range))
     })?;
     Ok(ranges.into_iter().map(|range| searched.original(range.start)..searched.original(range.end)).collect())
 }
 
-/// What `find` finds, searching again behind each match: no empty match directly behind another. Each takes `size` bytes.
+/// What `find` finds, searching again behind each match: no empty match directly behind another. `sizes` are those of the pattern and
+/// of what is kept of a match, in bytes.
 fn everywhere<T>(
     work: &mut Work,
     text: &str,
     limit: i64,
-    size: usize,
+    (pattern, kept): (usize, usize),
     find: impl Fn(usize) -> Option<(Range<usize>, T)>,
 ) -> Result<Vec<T>, Reason> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -118,10 +149,10 @@ fn everywhere<T>(
     let (mut from, mut last_end) = (0, None);
     while from <= text.len() && all.len() < limit {
         // Each search may read to the end.
-        work.spend(1 + (text.len() - from) / 256)?;
+        search(work, text.len() - from, pattern)?;
         let Some((range, found)) = find(from) else { break };
         if !range.is_empty() || last_end != Some(range.start) {
-            work.allow(size)?;
+            work.allow(kept)?;
             all.push(found);
         }
         last_end = Some(range.end);
@@ -189,13 +220,14 @@ fn replace(work: &mut Work, arguments: &[Item]) -> Result<Item, Reason> {
         return replace_literally(work, arguments);
     }
     let compiled = compile(work, pattern)?;
-    // It is compiled once more.
+    // It is compiled once more, and only its size can be wrong now.
     work.spend(COMPILING + pattern.len())?;
-    let groups = compiled.groups().map_err(|_| Reason::Invalid(MALFORMED))?;
+    let groups = compiled.groups().map_err(|_| Reason::from(Limit::Memory))?;
+    work.spend(groups.size() / MADE_IN_A_STEP)?;
     let parts = expansion(template, &groups);
     let searched = Searched::new(text(arguments, 1));
-    let size = size_of::<Match>() + (1 + groups.count()) * size_of::<Option<Range<usize>>>();
-    let found = everywhere(work, &searched.text, -1, size, |from| {
+    let kept = size_of::<Match>() + (1 + groups.count()) * size_of::<Option<Range<usize>>>();
+    let found = everywhere(work, &searched.text, -1, (groups.size(), kept), |from| {
         let found = groups.find_at(&searched.text, from)?;
         Some((found.range(), found))
     })?;

@@ -197,6 +197,11 @@ fn functions_take_no_more_than_they_may() {
             Limit::Memory,
         ),
         ("{{ range 100000 }}{{ regexMatch `a{1000}` `a` }}{{ end }}", Limit::Steps),
+        ("{{ range 1000 }}{{ regexMatch `(?:\\pL?){300}x` (repeat 10000 `a`) }}{{ end }}", Limit::Steps),
+        ("{{ range 1000 }}{{ regexMatch `(?:\\pL?){300}x` `a` }}{{ end }}", Limit::Steps),
+        ("{{ range 1000 }}{{ regexReplaceAll `((\\pL)?){300}x` `a` `$1` }}{{ end }}", Limit::Steps),
+        // Too large is no false.
+        ("{{ range 1000 }}{{ regexMatch `\\pL{1000}` `a` }}{{ end }}", Limit::Memory),
         ("{{ uniq (until 10000) }}", Limit::Steps),
         ("{{ range 1000000 }}{{ contains `b` (repeat 10000 `a`) }}{{ end }}", Limit::Memory),
         ("{{ $a := repeat 1000000 `a` }}{{ range 100000 }}{{ contains `aab` $a }}{{ end }}", Limit::Steps),
