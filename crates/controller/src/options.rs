@@ -42,6 +42,8 @@ pub struct Options {
 pub struct ExternalOptions {
     /// Of the stores that name a controller, those that name this one are ours; so are those that name none.
     pub class: String,
+    /// Where AWS is asked, instead of where a store's region is; the SDK looks in the environment by itself (`AWS_ENDPOINT_URL`).
+    pub aws_endpoint: Option<String>,
 }
 
 /// Where SealedSecrets are looked after.
@@ -122,7 +124,7 @@ impl Default for KeyOptions {
 
 impl Default for ExternalOptions {
     fn default() -> Self {
-        Self { class: "default".to_owned() }
+        Self { class: "default".to_owned(), aws_endpoint: None }
     }
 }
 

@@ -1,5 +1,6 @@
 //! ExternalSecrets against a real API server; the stores are fake, or real where it says so.
 
+mod aws;
 mod lifecycle;
 mod refusals;
 mod rights;
@@ -37,7 +38,8 @@ impl External {
 
     pub(crate) fn options(&self) -> Options {
         let class = self.fixture.namespace.name().to_owned();
-        Options { external: Some(ExternalOptions { class }), ..self.fixture.options() }
+        let external = ExternalOptions { class, ..ExternalOptions::default() };
+        Options { external: Some(external), ..self.fixture.options() }
     }
 
     pub(crate) async fn start(&self) -> Running {

@@ -237,7 +237,9 @@ impl ControllerArgs {
             },
             listen: self.listen,
             listen_metrics: self.listen_metrics,
-            external: self.external_secrets.then_some(ExternalOptions { class: self.controller_class }),
+            external: self
+                .external_secrets
+                .then_some(ExternalOptions { class: self.controller_class, ..ExternalOptions::default() }),
             concurrency: self.concurrency,
         }
     }

@@ -5,7 +5,7 @@ use bulla_api::secret_store;
 use bulla_crypto::SecretBytes;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, EventSource, Namespace, ObjectReference};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, EventSource, Namespace, ObjectReference, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, Request};
@@ -167,6 +167,16 @@ impl Objects {
         }
     }
 
+    /// The metadata of a service account; `None` if there is none.
+    pub(crate) async fn service_account(&self, name: &ObjectName) -> Result<Option<ObjectMeta>, ApiError> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &name.namespace);
+        match answer(api.get_metadata(&name.name)).await {
+            Ok(account) => Ok(Some(account.metadata)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The metadata of a namespace.
     pub(crate) async fn namespace(&self, name: &str) -> Result<ObjectMeta, ApiError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
@@ -189,7 +199,7 @@ impl Objects {
             ..TokenRequest::default()
         };
         let body = serde_json::to_vec(&request).map_err(|_| ApiError::Unreadable)?;
-        let path = k8s_openapi::api::core::v1::ServiceAccount::url_path(&(), Some(&name.namespace));
+        let path = ServiceAccount::url_path(&(), Some(&name.namespace));
         let request = Request::new(path)
             .create_subresource("token", &name.name, &PostParams::default(), body)
             .map_err(|error| ApiError::Unreachable(error.to_string()))?;

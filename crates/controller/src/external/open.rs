@@ -10,15 +10,16 @@ use std::sync::Arc;
 
 use bulla_api::external_secret::StoreKind;
 use bulla_api::secret_store::{
-    CaKind, CaProvider, Fake, Kubernetes, KvVersion, Provider, SecretKeySelector, ServiceAccountSelector, Vault,
-    VaultAuth,
+    Aws, AwsAuth, CaKind, CaProvider, Fake, Kubernetes, KvVersion, Provider, SecretKeySelector, ServiceAccountSelector,
+    Vault, VaultAuth,
 };
 use bulla_api::{DecodeError, SecretStore};
 use bulla_crypto::{SecretBytes, encoding};
-use bulla_services::Surroundings;
 use bulla_services::token::Bearer;
 use bulla_services::transport::{Authorities, Identity};
 use bulla_services::vault::{self as client, Login};
+use bulla_services::{self as services, Surroundings, Tried};
+use bulla_stores::aws::{Place, SecretsManager};
 use bulla_stores::fake::Verdict;
 use bulla_stores::vault::{Engine, Version};
 use bulla_stores::{FetchError, Remote, Store, kubernetes};
@@ -35,6 +36,12 @@ use crate::secrets::{ApiError, Secrets};
 
 /// How long a token is valid that is only exchanged for another one, in seconds: the least that the API server gives.
 const SHORT: i64 = 600;
+/// What sessions of a role are called in AWS' logs, as upstream calls them.
+const AWS_SESSION: &str = "external-secrets-provider-aws";
+/// Which role a service account takes in AWS.
+const AWS_ROLE: &str = "eks.amazonaws.com/role-arn";
+/// For whom its tokens are, if not for STS.
+const AWS_AUDIENCE: &str = "eks.amazonaws.com/audience";
 /// How long a token is valid that is used as it is, in seconds.
 const HOUR: i64 = 3600;
 
@@ -100,12 +107,14 @@ pub(crate) struct Opening<'a> {
     pub(crate) used: Vec<ObjectName>,
     /// Whether something was taken from the namespace of whoever asks.
     pub(crate) referent: bool,
+    /// Where AWS is asked, if not where the store's region is.
+    pub(crate) aws_endpoint: Option<String>,
 }
 
 impl<'a> Opening<'a> {
     /// Begins to open `name` on behalf of an object in `namespace`.
     pub(crate) fn new(name: &'a StoreName, namespace: &'a str, objects: &'a Objects, secrets: &'a Secrets) -> Self {
-        Self { name, namespace, objects, secrets, used: Vec::new(), referent: false }
+        Self { name, namespace, objects, secrets, used: Vec::new(), referent: false, aws_endpoint: None }
     }
 
     /// The client of `store`.
@@ -114,10 +123,10 @@ impl<'a> Opening<'a> {
             Provider::Fake(fake) => Ok(fake_store(fake)),
             Provider::Vault(vault) => self.vault(vault).await,
             Provider::Kubernetes(kubernetes) => self.kubernetes(kubernetes).await,
-            other => Err(OpenError::Unsupported {
-                store: self.name.to_string(),
-                field: format!("spec.provider.{}", other.name()),
-            }),
+            Provider::Aws(aws) => self.aws(aws).await,
+            Provider::Unsupported(name) => {
+                Err(OpenError::Unsupported { store: self.name.to_string(), field: format!("spec.provider.{name}") })
+            }
         }
     }
 
@@ -178,6 +187,64 @@ impl<'a> Opening<'a> {
         };
         let store = kubernetes::Kubernetes::new(settings, surroundings());
         store.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(OpenError::Store)
+    }
+
+    async fn aws(&mut self, aws: &Aws) -> Result<Arc<dyn Store>, OpenError> {
+        let filled = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let login = self.aws_login(&aws.auth).await?;
+        let settings = services::aws::Settings {
+            external_id: filled(&aws.external_id),
+            endpoint: self.aws_endpoint.clone(),
+            limits: bulla_stores::aws::LIMITS,
+            ..services::aws::Settings::new(login, AWS_SESSION.to_owned())
+        };
+        let place = Place { region: aws.region.clone(), role: filled(&aws.role), prefix: aws.prefix.clone() };
+        let store = SecretsManager::new(place, settings, surroundings());
+        store.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(OpenError::Store)
+    }
+
+    /// A service account with a role, else an access key, else what the pod has.
+    async fn aws_login(&mut self, auth: &AwsAuth) -> Result<services::aws::Login, OpenError> {
+        const FIELD: &str = "spec.provider.aws.auth";
+        if let Some(selector) = auth.jwt.as_ref().and_then(|jwt| jwt.service_account_ref.as_ref()) {
+            let field = format!("{FIELD}.jwt.serviceAccountRef");
+            let account = self.place(&field, &selector.name, selector.namespace.as_deref())?;
+            let metadata = self.objects.service_account(&account).await.map_err(OpenError::Api)?;
+            let Some(metadata) = metadata else {
+                return Err(OpenError::NoObject { field, kind: "ServiceAccount", object: account });
+            };
+            let annotation = |name: &str| metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();
+            let Some(role) = annotation(AWS_ROLE) else {
+                let reason = format!("the service account `{account}` has no annotation `{AWS_ROLE}`");
+                return Err(OpenError::Invalid { field, reason });
+            };
+            let mut audiences = vec![annotation(AWS_AUDIENCE).unwrap_or_else(|| "sts.amazonaws.com".to_owned())];
+            audiences.extend(selector.audiences.iter().cloned());
+            let tokens = ServiceAccountTokens::new(self.objects.clone(), account, audiences, SHORT);
+            return Ok(services::aws::Login::WebIdentity { role, tokens: Arc::new(tokens) });
+        }
+        if let Some(keys) = &auth.secret_ref {
+            let field = format!("{FIELD}.secretRef.accessKeyIDSecretRef");
+            let id = self.secret_key(&field, &keys.access_key_id).await?;
+            let id = String::from_utf8(id.expose_secret().to_vec());
+            let id = id.map_err(|_| OpenError::Invalid { field, reason: "it is not text".to_owned() })?;
+            let field = format!("{FIELD}.secretRef.secretAccessKeySecretRef");
+            let secret = self.secret_key(&field, &keys.secret_access_key).await?;
+            let session_token = match &keys.session_token {
+                Some(selector) => {
+                    Some(self.secret_key(&format!("{FIELD}.secretRef.sessionTokenSecretRef"), selector).await?)
+                }
+                None => None,
+            };
+            let place = format!("the Secret `{}`", keys.secret_access_key.name);
+            return Ok(services::aws::Login::Key { id, secret, session_token, place });
+        }
+        Ok(services::aws::Login::Environment {
+            principal: "what the controller's pod has for AWS".to_owned(),
+            tried: ["environment", "web identity", "container", "instance"]
+                .map(|place| Tried { place: place.to_owned(), outcome: "no credentials".to_owned() })
+                .into(),
+        })
     }
 
     async fn vault_login(&mut self, auth: Option<&VaultAuth>) -> Result<Login, OpenError> {

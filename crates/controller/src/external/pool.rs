@@ -26,6 +26,7 @@ pub(crate) struct Pool {
     opened: Mutex<HashMap<Key, Opened>>,
     /// Held while a store is opened, so that it is opened once for all who ask.
     opening: Mutex<HashMap<StoreName, Arc<tokio::sync::Mutex<()>>>>,
+    aws_endpoint: Option<String>,
 }
 
 #[derive(Debug)]
@@ -37,6 +38,11 @@ struct Opened {
 }
 
 impl Pool {
+    /// With no store open. `aws_endpoint` is where AWS is asked, if not where a store's region is.
+    pub(crate) fn new(aws_endpoint: Option<String>) -> Self {
+        Self { aws_endpoint, ..Self::default() }
+    }
+
     /// The store `name` for an object in `namespace`, opened if it is not.
     pub(crate) async fn get(
         &self,
@@ -78,6 +84,7 @@ impl Pool {
             return Ok(broker);
         }
         let mut work = Opening::new(name, namespace, objects, secrets);
+        work.aws_endpoint.clone_from(&self.aws_endpoint);
         // Before they are read: a change in between is then noticed as one.
         let opened = work.open(store).await;
         let credentials: Vec<_> =

@@ -54,7 +54,7 @@ pub(crate) fn start(
         objects: Objects::new(client.clone()),
         secrets: Secrets::new(client.clone()),
         index: Mutex::new(Index::default()),
-        pool: Pool::default(),
+        pool: Pool::new(options.aws_endpoint.clone()),
         queue: Queue::default(),
         stores: Queue::default(),
         ring,

@@ -76,6 +76,11 @@ async fn the_rights_for_external_secrets_suffice_and_all_are_used() {
         },
     }).to_string());
     external.fake_store(&[("a", "one")]);
+    // Nothing is asked of AWS: the service account has no role there.
+    external.store(
+        "aws",
+        &json!({"aws": {"service": "SecretsManager", "region": "eu-west-1", "auth": {"jwt": {"serviceAccountRef": {"name": "reader"}}}}}),
+    );
 
     let kubeconfig = kubeconfig(fixture);
     let options = Options {
@@ -106,6 +111,9 @@ async fn the_rights_for_external_secrets_suffice_and_all_are_used() {
     external.reported("renamed", "True", |object| object["status"]["binding"]["name"] == "new");
     external.apply("missing", &json!({"data": data(&[("a", "nothing")])}));
     external.failed("missing");
+    external.apply("role", &json!({"secretStoreRef": {"name": "aws"}, "data": data(&[("a", "a")])}));
+    let (reason, message) = external.failed("role");
+    assert!(reason == "InvalidStore" && message.contains("no annotation `eks.amazonaws.com/role-arn`"), "{message}");
     // The right to read is taken away at the store.
     let _ = remote.kubectl(["delete", "rolebinding", "reader"]).run().unwrap().success();
     let object = external.reported("remote", "False", |object| condition(object, "Ready")["reason"] == "AccessDenied");
