@@ -172,7 +172,7 @@ async fn every_fault_has_its_reason_and_passes() {
 
     // What was in the Secrets is in nothing that was said.
     let told = external.fixture.namespace.kubectl(["get", "events,externalsecrets,secretstores", "--output=json"]);
-    let told = told.run().unwrap().success().stdout_text().to_owned();
+    let told = told.run().unwrap().success().stdout_text();
     for planted in ["value-2", revoked.as_str()] {
         assert!(!told.contains(planted));
     }
@@ -225,9 +225,9 @@ async fn a_service_account_logs_in_with_a_token_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_asked_for_once_for_all_who_need_it() {
-    needs_peers!();
     const KEYS: usize = 20;
     const OBJECTS: usize = 200;
+    needs_peers!();
     let external = External::new("ext-broker");
     let vault = Vault::shared();
     let relay = Relay::before(vault);
