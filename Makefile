@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint lint-quick format bench bench-large bench-controller peers fuzz crds static control-plane-up control-plane-down clean
+.PHONY: help build demo test lint lint-quick format bench bench-large bench-controller bench-check peers fuzz crds static control-plane-up control-plane-down clean
 
 CARGO ?= cargo
 
@@ -43,7 +43,7 @@ lint-quick:
 format:
 	$(CARGO) fmt --all
 
-## bench: the performance table, with the real sops and kubeseal in the same run
+## bench: the performance table, with the real sops, kubeseal, gitleaks and detect-secrets in the same run
 bench:
 	@benches/run.sh
 
@@ -54,6 +54,10 @@ bench-large:
 ## bench-controller: 1,000 SealedSecrets on a real API server, bulla's controller beside Sealed Secrets'
 bench-controller:
 	@benches/run.sh --controller
+
+## bench-check: only looking for plain secrets, beside gitleaks and detect-secrets
+bench-check:
+	@benches/run.sh --check
 
 ## peers: build the real programs that the tests compare with, once, into a cache outside the checkout
 peers:

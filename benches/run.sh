@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Builds bulla as it is released, the real sops and kubeseal, and prints the performance table (Markdown, on standard output).
+# Builds bulla as it is released, the real sops, kubeseal, gitleaks and detect-secrets, and prints the performance table (Markdown, on standard output).
 #
-#   run.sh                what DESIGN asks of files: small, 1 MB, 5 MB; a tree of files; sealing
+#   run.sh                what DESIGN asks of files: small, 1 MB, 5 MB; a tree of files; sealing; looking for plain secrets
+#   run.sh --check        only the last
 #   run.sh --large        the same with the 10 MB file of 80,000 top-level keys, for which sops takes minutes
 #   run.sh --controller   the controllers, on a real API server
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 checks/prerequisites.sh rust c go cluster
-tests/peers/build.sh tools controlplane >&2
+tests/peers/build.sh tools controlplane gitleaks detect-secrets >&2
 cargo build --release -p bulla >&2
 cargo build -p bulla-benches >&2
 

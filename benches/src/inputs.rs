@@ -43,7 +43,7 @@ pub(crate) fn secret(path: &Path) -> io::Result<()> {
 }
 
 /// Xorshift: the numbers need not be good, only always the same.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -53,12 +53,12 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
     /// Letters and digits that start with a letter and that no YAML reader takes for a number or a word of its own.
-    fn text(&mut self, width: usize) -> String {
+    pub(crate) fn text(&mut self, width: usize) -> String {
         const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
         let mut text = String::from("s");
         while text.len() < width {

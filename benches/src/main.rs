@@ -8,9 +8,11 @@
 //! sops opens what bulla encrypted and the reverse, and bulla gives the input back byte for byte. This program holds no
 //! document in memory: Linux counts the peak of the process that starts a program as the program's own.
 
+mod check;
 mod controller;
 mod files;
 mod inputs;
+mod manifests;
 mod measure;
 mod sealing;
 mod table;
@@ -30,6 +32,8 @@ struct Options {
     large: bool,
     /// The controllers instead of files.
     controller: bool,
+    /// Only what looks for plain secrets.
+    check: bool,
 }
 
 fn main() -> ExitCode {
@@ -46,31 +50,38 @@ fn main() -> ExitCode {
         std::io::stdout().lock().write_all(table.as_bytes()).expect("standard output takes the table");
         return ExitCode::SUCCESS;
     }
+    if options.check {
+        let (table, holds) = check::measure(&options.bulla, folder.path());
+        std::io::stdout().lock().write_all(table.as_bytes()).expect("standard output takes the table");
+        return if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let mut rows: Vec<Row> = Vec::new();
     files::measure(&options.bulla, folder.path(), options.large, &mut rows);
     sealing::measure(&options.bulla, folder.path(), &mut rows);
+    let (checks, holds) = check::measure(&options.bulla, folder.path());
     let mut out = std::io::stdout().lock();
     let floor = measure::floor(&folder.path().join("nothing"));
-    write!(out, "{}", table::render(&rows, floor)).expect("standard output takes the table");
-    if rows.iter().all(Row::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    write!(out, "{}{checks}", table::render(&rows, floor)).expect("standard output takes the table");
+    if holds && rows.iter().all(Row::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
     let mut bulla = None;
-    let (mut large, mut controller) = (false, false);
+    let (mut large, mut controller, mut check) = (false, false, false);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--bulla") => bulla = arguments.next().map(PathBuf::from),
             Some("--large") => large = true,
             Some("--controller") => controller = true,
+            Some("--check") => check = true,
             _ => return Err(format!("unknown argument: {}", argument.display())),
         }
     }
-    let bulla = bulla.ok_or("usage: bulla-benches --bulla PROGRAM [--large | --controller]")?;
+    let bulla = bulla.ok_or("usage: bulla-benches --bulla PROGRAM [--large | --controller | --check]")?;
     // The programs run in other folders.
     let bulla = std::path::absolute(&bulla).map_err(|error| format!("{}: {error}", bulla.display()))?;
-    Ok(Options { bulla, large, controller })
+    Ok(Options { bulla, large, controller, check })
 }
 
 /// Progress, on standard error: the table alone goes to standard output.
