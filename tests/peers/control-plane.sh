@@ -5,6 +5,8 @@
 #
 #   control-plane.sh up        start it, unless it runs; print its folder
 #   control-plane.sh down      stop it and forget everything in it
+#   control-plane.sh restart-api-server
+#                              stop kube-apiserver, and start it again with the same data at the same address
 #   control-plane.sh env       print what a shell needs: eval "$(tests/peers/control-plane.sh env)"
 #   control-plane.sh as-pod NAMESPACE SERVICE-ACCOUNT PROGRAM [ARGUMENT...]
 #                              run a program as if it were in a pod: KUBERNETES_SERVICE_HOST and _PORT, and the token, CA
@@ -39,6 +41,7 @@ runs() { # name
 
 start() { # name argument...
   local name=$1; shift
+  printf '%s\0' "$@" >"$state/$name.arguments"
   # Not the lock: it would be held for as long as the program runs.
   setsid "$bin/$name" "$@" >>"$state/$name.log" 2>&1 </dev/null {lock}>&- &
   echo "$! $(start_time $!)" >"$state/$name.pid"
@@ -253,11 +256,23 @@ as_pod() { # namespace service-account program argument...
     exec "$@"' as-pod "$token" "$namespace" "$state/certificates/ca.crt" "$@"
 }
 
+restart_api_server() {
+  local arguments
+  find_programs
+  take_lock
+  is_up || fail "it does not run"
+  mapfile -d '' arguments <"$state/kube-apiserver.arguments"
+  stop kube-apiserver
+  start kube-apiserver "${arguments[@]}"
+  wait_for kube-apiserver 120 ready || fail "kube-apiserver does not start again"
+}
+
 case ${1:-} in
   up) up ;;
+  restart-api-server) restart_api_server ;;
   down) down ;;
   env) print_env ;;
   can-as-pod) require_mount_namespace ;;
   as-pod) shift; [ $# -ge 3 ] || fail "usage: control-plane.sh as-pod NAMESPACE SERVICE-ACCOUNT PROGRAM [ARGUMENT...]"; as_pod "$@" ;;
-  *) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -31,6 +31,12 @@ pub struct ControlPlane {
     folder: PathBuf,
 }
 
+/// A control plane for one test that breaks it. It is stopped, and what was in it forgotten, when this is dropped.
+#[derive(Debug)]
+pub struct Own {
+    control_plane: &'static ControlPlane,
+}
+
 /// A namespace of one test. It is deleted, in the background, when this is dropped.
 #[derive(Debug)]
 pub struct Namespace {
@@ -61,6 +67,18 @@ impl ControlPlane {
             Ok(control_plane) => control_plane,
             Err(reason) => panic!("no control plane: {reason}"),
         }
+    }
+
+    /// Starts another one, beside that of this checkout.
+    ///
+    /// # Panics
+    /// If it does not start, or the set `controlplane` has not been built; the message says why.
+    pub fn own() -> Own {
+        let folder = crate::workspace().join(format!("target/tmp/control-plane-own-{}", std::process::id()));
+        let output = script("up").env(FOLDER, &folder).output().expect("the script runs");
+        assert!(output.status.success(), "no control plane: {}", String::from_utf8_lossy(&output.stderr));
+        // Namespaces hold on to their control plane; one for each test that breaks it is little.
+        Own { control_plane: Box::leak(Box::new(Self { folder })) }
     }
 
     /// The kubeconfig of an administrator.
@@ -163,6 +181,30 @@ impl ControlPlane {
         possible.clone()?;
         let script = Program::from(script("as-pod")).env("BULLA_CONTROL_PLANE", &self.folder);
         Ok(script.args([namespace, service_account]).arg(program).args(arguments))
+    }
+}
+
+impl Own {
+    /// The control plane.
+    pub fn control_plane(&self) -> &'static ControlPlane {
+        self.control_plane
+    }
+
+    /// Stops the API server and starts it again, with the same data at the same address.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart_api_server(&self) {
+        let output =
+            script("restart-api-server").env(FOLDER, &self.control_plane.folder).output().expect("the script runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // It may be gone; then there is nothing to do.
+        let _ = script("down").env(FOLDER, &self.control_plane.folder).output();
     }
 }
 
@@ -269,6 +311,9 @@ fn get(kubectl: Program) -> Option<Value> {
     }
     Some(serde_json::from_slice(&found.stdout).expect("kubectl writes JSON"))
 }
+
+/// Names the folder of a control plane to the script.
+const FOLDER: &str = "BULLA_CONTROL_PLANE";
 
 fn script(command: &str) -> Command {
     let mut script = Command::new(crate::workspace().join("tests/peers/control-plane.sh"));
