@@ -215,8 +215,10 @@ fn plant(values: &mut Values) -> Place {
             [format!("{head}stringData:\n  a: {}", values.plain()).as_bytes(), b"\xff\xfe"].concat(),
         )
         .unwrap();
-        let large = format!("{head}stringData:\n  a: {}\n# {}\n", values.plain(), "x".repeat(17 << 20));
-        place.write(&format!("{folder}/large.yaml"), large);
+        if folder == "fixed" {
+            let large = format!("{head}stringData:\n  a: {}\n# {}\n", values.plain(), "x".repeat(17 << 20));
+            place.write(&format!("{folder}/large.yaml"), large);
+        }
         place.write(&format!("{folder}/unreadable.yaml"), format!("{head}stringData: {{a: {}}}\n", values.plain()));
         fs::set_permissions(place.file(&format!("{folder}/unreadable.yaml")), fs::Permissions::from_mode(0o000))
             .unwrap();
