@@ -6,6 +6,7 @@ mod check_fix;
 mod check_git;
 mod check_masking;
 mod controller;
+mod documents;
 mod fixture;
 mod interop;
 mod kms;
