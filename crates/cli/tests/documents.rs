@@ -6,6 +6,7 @@
 //! docs/errors.md        ── reasons ───▶ the words in the code
 //! ```
 
+mod examples;
 mod page;
 mod reasons;
 mod shell;

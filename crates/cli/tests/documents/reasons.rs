@@ -9,13 +9,15 @@ use std::path::PathBuf;
 
 use bulla_testkit::workspace;
 
-/// Literals that look like reasons: kinds, conditions, types of events, operators, providers, names of types.
-const NO_REASONS: [&str; 26] = [
+/// Literals that look like reasons: kinds, conditions, types of events, operators, providers, names of types, codes of AWS.
+const NO_REASONS: [&str; 30] = [
     "Checked",
     "ConfigMap",
+    "DecryptionFailure",
     "DoesNotExist",
     "Event",
     "Exists",
+    "ExternalSecret",
     "Fake",
     "In",
     "Kubernetes",
@@ -30,7 +32,9 @@ const NO_REASONS: [&str; 26] = [
     "Running",
     "SealedSecret",
     "Secret",
+    "SecretsManager",
     "SelfSubjectRulesReview",
+    "ServiceAccount",
     "ServiceAccountTokens",
     "Stalled",
     "Status",
