@@ -106,7 +106,7 @@ fn the_engines_own_objects_have_the_fields_that_count() {
         let text = |key: &str| top.get(key).and_then(Node::as_str).unwrap_or_default().to_owned();
         assert_eq!((text("apiVersion").as_str(), text("kind").as_str()), (version, kind), "{name}");
         for path in paths {
-            let found = path.split(' ').try_fold(top, |node, key| node.get(key));
+            let found = path.split(' ').try_fold(top, Node::get);
             assert!(found.is_some(), "{name}: {path}");
         }
     }
