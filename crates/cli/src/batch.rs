@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::Selected;
+use crate::progress::Progress;
 
 /// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +72,11 @@ pub(crate) fn collect<T: Send>(
     done: &str,
     work: impl Fn(&Selected, &mut Notes) -> Result<(Outcome, Option<T>), CommandError> + Sync,
 ) -> (Vec<(String, T)>, Result<(), Failure>) {
+    let progress = Progress::new(files.len(), cx.is_quiet());
     let one = |file: &Selected| {
         let mut notes = Notes::default();
         let result = work(file, &mut notes);
+        progress.step();
         (notes, result)
     };
     // A single file does not pay for the start of other threads.
@@ -84,6 +87,7 @@ pub(crate) fn collect<T: Send>(
             Err(_) => files.iter().map(one).collect(),
         },
     };
+    drop(progress);
     let (mut completed, mut skipped, mut failures) = (0, 0, Vec::<Exit>::new());
     let mut found = Vec::new();
     for (file, (notes, result)) in files.iter().zip(results) {

@@ -28,6 +28,11 @@ impl Context {
         Self { quiet }
     }
 
+    /// Whether only warnings and errors are told.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// An environment variable. One that is empty counts as not set, as it does for SOPS.
     #[expect(clippy::unused_self, reason = "the environment belongs to the context")]
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {

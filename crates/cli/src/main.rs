@@ -36,6 +36,7 @@ mod hardening;
 mod identities;
 mod key_path;
 mod manifest;
+mod progress;
 mod recipients;
 mod sealing_keys;
 mod services;

@@ -7,6 +7,7 @@ use bulla_crypto::SecretBytes;
 use bulla_keys::age::{PassphraseRequest, Prompt, Purpose};
 
 use crate::error::escape;
+use crate::progress::while_asking;
 
 /// The terminal of the user, if there is one.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +17,7 @@ impl Terminal {
     /// Asks for a secret without echo. `None` if there is no terminal, or the person gave up.
     #[expect(clippy::unused_self, reason = "the terminal answers")]
     pub(crate) fn secret(self, question: &str) -> Option<SecretBytes> {
-        let answer = rpassword::prompt_password(format!("{}: ", escape(question))).ok()?;
+        let answer = while_asking(|| rpassword::prompt_password(format!("{}: ", escape(question)))).ok()?;
         Some(SecretBytes::new(answer.into_bytes()))
     }
 
@@ -24,9 +25,12 @@ impl Terminal {
     #[expect(clippy::unused_self, reason = "the terminal answers")]
     pub(crate) fn line(self, question: &str) -> Option<String> {
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        write!(&terminal, "{} ", escape(question)).ok()?;
         let mut line = String::new();
-        match BufReader::new(&terminal).read_line(&mut line) {
+        let read = while_asking(|| {
+            write!(&terminal, "{} ", escape(question))?;
+            BufReader::new(&terminal).read_line(&mut line)
+        });
+        match read {
             Ok(length) if length > 0 => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
             _ => None,
         }

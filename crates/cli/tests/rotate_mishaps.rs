@@ -76,6 +76,28 @@ fn a_rotation_that_is_killed_or_interrupted_goes_on_where_it_was() {
 }
 
 #[test]
+fn on_a_terminal_it_tells_how_far_it_is_and_elsewhere_nothing() {
+    let place = Place::new();
+    // Each takes longer than the last: there is something to tell.
+    tree(&place, "tree");
+    rules(&place, &[&Keys::shared().alice]);
+    for number in 0..FILES {
+        let large: Vec<_> = (0..2_000).map(|key| format!("key-{key}: value {number}-{key}\n")).collect();
+        place.write(&format!("tree/{number:03}.yaml"), large.concat());
+    }
+    let elsewhere = place.run("bulla encrypt --in-place tree");
+    assert_eq!(elsewhere.stderr_text(), format!("{FILES} files encrypted\n"));
+    // `script` gives it a terminal, and writes what it shows there.
+    let line = "script --quiet --return --command 'bulla rotate --all tree' /dev/null";
+    let shown = place.run(line);
+    assert_eq!(shown.code(), Some(0), "{}", shown.stdout_text());
+    let text = shown.stdout_text();
+    assert!(text.contains(&format!("of {FILES} files")), "{text:?}");
+    let last = text.rsplit("\r\u{1b}[K").next().unwrap();
+    assert!(last.contains(&format!("{FILES} files rotated")), "the line is gone before the end is told: {last:?}");
+}
+
+#[test]
 fn a_full_disk_ends_a_rotation_with_every_file_whole() {
     let place = Place::new();
     fs::create_dir(place.file("disk")).unwrap();
