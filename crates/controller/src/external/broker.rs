@@ -31,8 +31,8 @@ pub(crate) enum BrokerError {
     /// The store said why.
     #[error(transparent)]
     Fetch(Arc<FetchError>),
-    /// It is not asked for a while, because of this.
-    #[error("the store is not asked for {} seconds: {error}", .wait.as_secs().max(1))]
+    /// It is not asked for a while, because of this. Said in the same words, so that waiting is no news.
+    #[error("{error}")]
     Resting {
         /// For how long.
         wait: Duration,
@@ -115,7 +115,7 @@ impl Broker {
             let acceptable = match outcome {
                 Ok(_) => *asked + age >= arrived,
                 // For those who waited while it was asked.
-                Err(_) => *asked >= arrived,
+                Err(_) => *asked > arrived,
             };
             if acceptable {
                 let asked = *asked;
@@ -210,5 +210,134 @@ impl Drop for Leaving<'_> {
         if !self.told {
             self.broker.breaker().0.abandoned();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use bulla_crypto::SecretBytes;
+    use bulla_stores::Usable;
+    use bulla_stores::fake::{Fake, Verdict};
+    use futures::future::join_all;
+
+    use super::*;
+
+    /// A store that counts, takes its time, and fails as long as it is told to.
+    #[derive(Debug)]
+    struct Slow {
+        fake: Fake,
+        asked: AtomicUsize,
+        at_once: AtomicUsize,
+        most_at_once: AtomicUsize,
+        failures: AtomicUsize,
+    }
+
+    impl Slow {
+        fn new(keys: usize) -> Arc<Self> {
+            let values = (0..keys).map(|key| (Remote::current(key.to_string()), SecretBytes::new(vec![b'x'])));
+            let count = AtomicUsize::default;
+            Arc::new(Self {
+                fake: Fake::new(values, Verdict::Ready),
+                asked: count(),
+                at_once: count(),
+                most_at_once: count(),
+                failures: count(),
+            })
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    #[async_trait]
+    impl Store for Slow {
+        async fn fetch(&self, remote: &Remote) -> Result<Payload, FetchError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.at_once.fetch_sub(1, Ordering::SeqCst);
+            if self.failures.load(Ordering::SeqCst) > 0 {
+                self.failures.fetch_sub(1, Ordering::SeqCst);
+                return Err(FetchError::Unreachable { store: "it".to_owned(), reason: "silence".to_owned() });
+            }
+            self.fake.fetch(remote).await
+        }
+
+        async fn check(&self) -> Result<Usable, FetchError> {
+            Ok(Usable::Yes)
+        }
+    }
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn one_question_serves_all_who_ask_for_the_same() {
+        let store = Slow::new(100);
+        let broker = Broker::new(store.clone());
+        let remotes: Vec<_> = (0..1000).map(|number| Remote::current((number % 100).to_string())).collect();
+        let answers = join_all(remotes.iter().map(|remote| broker.fetch(remote, Duration::ZERO))).await;
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(store.asked(), 100);
+        assert!(store.most_at_once.load(Ordering::SeqCst) <= QUESTIONS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_taken_while_it_is_young_enough() {
+        let store = Slow::new(1);
+        let broker = Broker::new(store.clone());
+        let remote = Remote::current("0");
+        for (age, expected) in [(LONG, 1), (LONG, 1), (Duration::ZERO, 2), (LONG, 2)] {
+            broker.fetch(&remote, age).await.unwrap();
+            assert_eq!(store.asked(), expected);
+        }
+        tokio::time::advance(2 * LONG).await;
+        broker.fetch(&remote, LONG).await.unwrap();
+        assert_eq!(store.asked(), 3);
+        broker.sweep(Instant::now());
+        broker.fetch(&remote, LONG).await.unwrap();
+        assert_eq!(store.asked(), 3, "it is still young");
+        tokio::time::advance(2 * KEPT).await;
+        broker.sweep(Instant::now());
+        assert!(broker.slots.lock().unwrap().is_empty(), "what nobody may take is wiped");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_is_left_alone_and_asked_by_one_again() {
+        let store = Slow::new(50);
+        let broker = Broker::new(store.clone());
+        store.failures.store(usize::MAX, Ordering::SeqCst);
+        let mut failed = 0;
+        for number in 0..50 {
+            let error = broker.fetch(&Remote::current(number.to_string()), LONG).await.unwrap_err();
+            assert_eq!(error.reason(), "StoreUnreachable");
+            assert_eq!(
+                error.to_string(),
+                "it cannot be reached: silence; see its address, the network policies in between and its certificate"
+            );
+            failed += usize::from(error.wait().is_none());
+        }
+        assert_eq!((failed, store.asked()), (3, 3), "after that nobody waits for it");
+        store.failures.store(0, Ordering::SeqCst);
+        tokio::time::advance(LONG).await;
+        broker.fetch(&Remote::current("0"), LONG).await.unwrap();
+        broker.fetch(&Remote::current("1"), LONG).await.unwrap();
+        assert_eq!(store.asked(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_is_no_fault_of_the_store() {
+        let store = Slow::new(1);
+        let broker = Broker::new(store.clone());
+        for _ in 0..10 {
+            let error = broker.fetch(&Remote::current("nothing"), LONG).await.unwrap_err();
+            assert!(error.is_not_found());
+        }
+        broker.fetch(&Remote::current("0"), LONG).await.unwrap();
+        assert_eq!(store.asked(), 11);
     }
 }

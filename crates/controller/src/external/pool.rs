@@ -105,19 +105,21 @@ impl Pool {
         store: &SecretStore,
         index: &Mutex<Index>,
     ) -> Option<Arc<Broker>> {
-        let opened = locked(&self.opened);
-        let found = [None, Some(namespace.to_owned())]
-            .into_iter()
-            .find_map(|referent| opened.get(&(name.clone(), referent)))?;
-        is_current(found, store, &locked(index)).then(|| found.broker.clone())
+        let (opened, index) = (locked(&self.opened), locked(index));
+        let keys = [None, Some(namespace.to_owned())].map(|referent| (name.clone(), referent));
+        let found = keys.iter().filter_map(|key| opened.get(key)).find(|opened| is_current(opened, store, &index));
+        found.map(|opened| opened.broker.clone())
     }
 
-    /// Whether a store is open with another specification or other credentials than it has now.
-    pub(crate) fn is_outdated(&self, name: &StoreName, store: &SecretStore, index: &Mutex<Index>) -> bool {
-        let opened = locked(&self.opened);
-        let index = locked(index);
-        let mut found = opened.iter().filter(|((it, _), _)| it == name);
-        found.any(|(_, opened)| !is_current(opened, store, &index))
+    /// Closes what is open with another specification or other credentials than the store has now. True if there was something.
+    pub(crate) fn close_outdated(&self, name: &StoreName, store: &SecretStore, index: &Mutex<Index>) -> bool {
+        let (mut opened, index) = (locked(&self.opened), locked(index));
+        let outdated = opened.iter().filter(|((it, _), opened)| it == name && !is_current(opened, store, &index));
+        let outdated: Vec<_> = outdated.map(|(key, _)| key.clone()).collect();
+        for key in &outdated {
+            close(opened.remove(key));
+        }
+        !outdated.is_empty()
     }
 
     /// Opens a store anew for whoever asks next.

@@ -43,6 +43,9 @@ use crate::statistics::{Statistics, count};
 /// Rounds against others who write the same object.
 const STATUS_ROUNDS: usize = 3;
 
+/// Nothing is fetched more often than this, whatever its interval.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// What all workers share.
 pub(crate) struct External {
     pub(crate) objects: Objects,
@@ -337,9 +340,10 @@ impl External {
             if failure.problem.reason() == "CredentialsRejected" {
                 self.pool.forget(store);
             }
-            // It says itself what is wrong with it; and when that is over, wakes those who use it.
-            locked(&self.doubted).insert(store.clone());
-            self.stores.add(store.name.clone());
+            // It says itself what is wrong with it; and when that is over, wakes those who use it. Once for all who fail.
+            if locked(&self.doubted).insert(store.clone()) {
+                self.stores.add(store.name.clone());
+            }
         }
         let outcome = Outcome::Failed { reason: failure.problem.reason(), message: failure.to_string() };
         self.report(object, &outcome, Found::Again, wait.map_or(Next::Change, Next::After)).await
@@ -469,8 +473,8 @@ fn same_specification(
 
 fn next(due: Due, now: Timestamp) -> Next {
     match due {
-        Due::Now(_) => Next::After(Duration::ZERO),
-        Due::At(time) => Next::After(Duration::try_from(time.duration_since(now)).unwrap_or_default()),
+        Due::Now(_) => Next::After(SHORTEST),
+        Due::At(time) => Next::After(Duration::try_from(time.duration_since(now)).unwrap_or_default().max(SHORTEST)),
         Due::Never => Next::Change,
     }
 }

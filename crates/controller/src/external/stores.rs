@@ -61,8 +61,10 @@ impl External {
                     return;
                 }
                 let doubted = locked(&self.doubted).remove(name);
+                // Its credentials may be others than those with which it is open.
+                let was_outdated = self.pool.close_outdated(name, &store, &self.index);
                 let interval = store.spec.refresh_interval;
-                if status::is_settled(&store) && !doubted && interval.is_none() && !self.was_opened_anew(name, &store) {
+                if status::is_settled(&store) && !doubted && interval.is_none() && !was_outdated {
                     return;
                 }
                 let verdict = self.ask(name, &store).await;
@@ -82,11 +84,6 @@ impl External {
         } else if let Some(interval) = store.spec.refresh_interval {
             self.stores.add_after(name.name.clone(), interval);
         }
-    }
-
-    /// Whether its credentials are others than those with which it is open.
-    fn was_opened_anew(&self, name: &StoreName, store: &SecretStore) -> bool {
-        self.pool.is_outdated(name, store, &self.index)
     }
 
     async fn ask(&self, name: &StoreName, store: &SecretStore) -> Verdict {
