@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint lint-quick format bench bench-large bench-controller bench-check peers fuzz crds static control-plane-up control-plane-down clean
+.PHONY: help build demo test lint lint-quick format bench bench-large bench-controller bench-external bench-check peers fuzz crds static control-plane-up control-plane-down clean
 
 CARGO ?= cargo
 
@@ -54,6 +54,10 @@ bench-large:
 ## bench-controller: 1,000 SealedSecrets on a real API server, bulla's controller beside Sealed Secrets'
 bench-controller:
 	@benches/run.sh --controller
+
+## bench-external: 1,000 ExternalSecrets with a real Vault, bulla's controller beside External Secrets
+bench-external:
+	@benches/run.sh --external
 
 ## bench-check: only looking for plain secrets, beside gitleaks and detect-secrets
 bench-check:

@@ -1,18 +1,16 @@
 //! The controllers: so many SealedSecrets on a real API server, until every Secret is there; and once more with nothing changed.
-//!
-//! Each controller runs as a process of this machine, with the same keys and the same objects, one after the other. Time
-//! counts from the start of the process. The API server and etcd share the processors with them.
+//! All have the same keys.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use bulla_testkit::control_plane::ControlPlane;
-use bulla_testkit::process::{Program, Running};
+use bulla_testkit::process::Program;
 use bulla_testkit::{free_port, peers, workspace};
 
+use crate::cluster::{Contender, KEY_NAMESPACE, Kind, NAMESPACE, Outcome, QUIET, run};
 use crate::say;
 
 const OBJECTS: usize = 1000;
@@ -20,30 +18,7 @@ const ITEMS: usize = 3;
 const KEYS: usize = 12;
 /// For upstream with its default limit of five requests a second, which would take ten minutes for all.
 const FEW: usize = 100;
-/// Where the keys and the service account of the controllers are.
-const KEY_NAMESPACE: &str = "sealing";
-/// Where the objects are.
-const NAMESPACE: &str = "work";
-/// How long a restarted controller is watched.
-const QUIET: Duration = Duration::from_secs(15);
-
-/// One controller with its options.
-struct Contender<'a> {
-    name: &'static str,
-    objects: usize,
-    start: Box<dyn Fn() -> Running + 'a>,
-}
-
-/// What one controller did.
-struct Outcome {
-    name: &'static str,
-    objects: usize,
-    until_all: Duration,
-    processor: Duration,
-    memory: u64,
-    restart_processor: Duration,
-    restart_writes: usize,
-}
+const KIND: Kind = Kind { name: "sealedsecrets", version: "apis/bitnami.com/v1alpha1", status: "observedGeneration" };
 
 /// Measures, and gives the table.
 pub(crate) fn measure(bulla: &Path, folder: &Path) -> String {
@@ -84,7 +59,8 @@ pub(crate) fn measure(bulla: &Path, folder: &Path) -> String {
         },
         Contender { name: "sealed-secrets, defaults", objects: FEW, start: Box::new(upstream(&[])) },
     ];
-    let outcomes: Vec<Outcome> = contenders.iter().map(|contender| run(control_plane, contender, &manifests)).collect();
+    let outcomes: Vec<Outcome> =
+        contenders.iter().map(|contender| run(control_plane, contender, &KIND, &manifests, &|| 0)).collect();
     render(&outcomes)
 }
 
@@ -152,89 +128,6 @@ fn seal(bulla: &Path, folder: &Path) -> Vec<String> {
     documents
 }
 
-fn run(control_plane: &ControlPlane, contender: &Contender<'_>, manifests: &[String]) -> Outcome {
-    say(&format!("{}: {} objects", contender.name, contender.objects));
-    let manifests = manifests[..contender.objects].join("\n---\n");
-    let _applied =
-        kubectl(control_plane, &["create", "-f", "-"]).stdin(manifests).run().expect("kubectl runs").success();
-    let watch = [
-        "get",
-        "secrets",
-        "--watch",
-        "--output-watch-events",
-        "--output",
-        "jsonpath={.type} {.object.metadata.name}{\"\\n\"}",
-    ];
-    let watch = kubectl(control_plane, &watch).start().expect("kubectl runs");
-
-    let started = Instant::now();
-    let controller = (contender.start)();
-    loop {
-        let written = watch.stdout();
-        let made = written.lines().filter(|line| line.starts_with("ADDED ")).count();
-        if made >= contender.objects {
-            break;
-        }
-        assert!(controller.is_running(), "{}: it ended: {}", contender.name, controller.stderr());
-        assert!(started.elapsed() < Duration::from_mins(15), "{}: {made} Secrets in 15 minutes", contender.name);
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let until_all = started.elapsed();
-    drop(watch);
-    // The status follows the Secret.
-    while reported(control_plane) < contender.objects {
-        assert!(started.elapsed() < Duration::from_mins(15), "{}: not every status is written", contender.name);
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let finished = controller.terminate(Duration::from_secs(30)).expect("the controller ends");
-
-    say(&format!("{}: restarted with nothing changed", contender.name));
-    let before = versions(control_plane);
-    let restarted = (contender.start)();
-    std::thread::sleep(QUIET);
-    assert!(restarted.is_running(), "{}: it ended: {}", contender.name, restarted.stderr());
-    let writes = versions(control_plane).lines().filter(|line| !before.contains(line)).count();
-    let idle = restarted.terminate(Duration::from_secs(30)).expect("the controller ends");
-
-    clear(control_plane);
-    Outcome {
-        name: contender.name,
-        objects: contender.objects,
-        until_all,
-        processor: finished.processor,
-        memory: finished.peak_memory,
-        restart_processor: idle.processor,
-        restart_writes: writes,
-    }
-}
-
-/// How many SealedSecrets have a status.
-fn reported(control_plane: &ControlPlane) -> usize {
-    let format = "jsonpath={range .items[*]}{.status.observedGeneration}{\"\\n\"}{end}";
-    let listed = kubectl(control_plane, &["get", "sealedsecrets", "--output", format]).run();
-    listed.expect("kubectl runs").success().stdout_text().lines().filter(|line| !line.is_empty()).count()
-}
-
-/// Deletes whole collections: kubectl would delete one object after the other.
-fn clear(control_plane: &ControlPlane) {
-    for (version, kind) in [("apis/bitnami.com/v1alpha1", "sealedsecrets"), ("api/v1", "secrets"), ("api/v1", "events")]
-    {
-        let path = format!("/{version}/namespaces/{NAMESPACE}/{kind}");
-        let _deleted = kubectl(control_plane, &["delete", "--raw", &path]).run().expect("kubectl runs").success();
-    }
-}
-
-/// One line for each object of the namespace, with its version: a line that was not there before is a write.
-fn versions(control_plane: &ControlPlane) -> String {
-    let format = "jsonpath={range .items[*]}{.kind}/{.metadata.name}@{.metadata.resourceVersion}{\"\\n\"}{end}";
-    let arguments = ["get", "secrets,sealedsecrets,events", "--output", format];
-    kubectl(control_plane, &arguments).run().expect("kubectl runs").success().stdout_text()
-}
-
-fn kubectl(control_plane: &ControlPlane, arguments: &[&str]) -> Program {
-    control_plane.kubectl(["--namespace", NAMESPACE]).args(arguments).time_limit(Duration::from_mins(5))
-}
-
 fn key_files(folder: &Path, key: usize) -> (PathBuf, PathBuf) {
     (folder.join(format!("key-{key:02}.pem")), folder.join(format!("key-{key:02}.crt")))
 }
@@ -257,22 +150,21 @@ fn render(outcomes: &[Outcome]) -> String {
          |---|---|---|---|---|---|---|---|---|---|\n",
         QUIET.as_secs()
     );
-    #[expect(clippy::cast_precision_loss, reason = "counts of objects are small")]
-    let rate = |outcome: &Outcome| outcome.objects as f64 / outcome.until_all.as_secs_f64();
-    let ours = rate(&outcomes[0]);
+    let ours = outcomes[0].rate();
     for outcome in outcomes {
-        #[expect(clippy::cast_precision_loss, reason = "counts of objects and bytes of memory are far below 2^52")]
-        let (items, memory) = ((outcome.objects * ITEMS) as f64, outcome.memory as f64 / f64::from(1 << 20));
+        #[expect(clippy::cast_precision_loss, reason = "counts of objects are small")]
+        let items = (outcome.objects * ITEMS) as f64;
         writeln!(
             table,
-            "| {} | {} | {:.1} s | {:.1} | {:.1}× | {:.1} s | {:.1} ms | {memory:.0} MiB | {:.2} s | {} |",
+            "| {} | {} | {:.1} s | {:.1} | {:.1}× | {:.1} s | {:.1} ms | {:.0} MiB | {:.2} s | {} |",
             outcome.name,
             outcome.objects,
             outcome.until_all.as_secs_f64(),
-            rate(outcome),
-            ours / rate(outcome),
+            outcome.rate(),
+            ours / outcome.rate(),
             outcome.processor.as_secs_f64(),
             outcome.processor.as_secs_f64() * 1000.0 / items,
+            outcome.mebibytes(),
             outcome.restart_processor.as_secs_f64(),
             outcome.restart_writes,
         )

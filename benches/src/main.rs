@@ -9,11 +9,14 @@
 //! document in memory: Linux counts the peak of the process that starts a program as the program's own.
 
 mod check;
+mod cluster;
 mod controller;
+mod external;
 mod files;
 mod inputs;
 mod manifests;
 mod measure;
+mod rotate;
 mod sealing;
 mod table;
 
@@ -25,6 +28,7 @@ use std::process::ExitCode;
 use crate::table::Row;
 
 /// What to measure, from the command line.
+#[expect(clippy::struct_excessive_bools, reason = "the flags of a command line")]
 struct Options {
     /// The release build that is measured.
     bulla: PathBuf,
@@ -32,6 +36,10 @@ struct Options {
     large: bool,
     /// The controllers instead of files.
     controller: bool,
+    /// The controllers that read external stores instead of files.
+    external: bool,
+    /// Only a reader who leaves a tree.
+    rotate: bool,
     /// Only what looks for plain secrets.
     check: bool,
 }
@@ -50,15 +58,24 @@ fn main() -> ExitCode {
         std::io::stdout().lock().write_all(table.as_bytes()).expect("standard output takes the table");
         return ExitCode::SUCCESS;
     }
+    if options.external {
+        let table = external::measure(&options.bulla);
+        std::io::stdout().lock().write_all(table.as_bytes()).expect("standard output takes the table");
+        return ExitCode::SUCCESS;
+    }
     if options.check {
         let (table, holds) = check::measure(&options.bulla, folder.path());
         std::io::stdout().lock().write_all(table.as_bytes()).expect("standard output takes the table");
         return if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let mut rows: Vec<Row> = Vec::new();
-    files::measure(&options.bulla, folder.path(), options.large, &mut rows);
-    sealing::measure(&options.bulla, folder.path(), &mut rows);
-    let (checks, holds) = check::measure(&options.bulla, folder.path());
+    rotate::measure(&options.bulla, folder.path(), &mut rows);
+    let (mut checks, mut holds) = (String::new(), true);
+    if !options.rotate {
+        files::measure(&options.bulla, folder.path(), options.large, &mut rows);
+        sealing::measure(&options.bulla, folder.path(), &mut rows);
+        (checks, holds) = check::measure(&options.bulla, folder.path());
+    }
     let mut out = std::io::stdout().lock();
     let floor = measure::floor(&folder.path().join("nothing"));
     write!(out, "{}{checks}", table::render(&rows, floor)).expect("standard output takes the table");
@@ -67,21 +84,24 @@ fn main() -> ExitCode {
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
     let mut bulla = None;
-    let (mut large, mut controller, mut check) = (false, false, false);
+    let (mut large, mut controller, mut external, mut rotate, mut check) = (false, false, false, false, false);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--bulla") => bulla = arguments.next().map(PathBuf::from),
             Some("--large") => large = true,
             Some("--controller") => controller = true,
+            Some("--external") => external = true,
+            Some("--rotate") => rotate = true,
             Some("--check") => check = true,
             _ => return Err(format!("unknown argument: {}", argument.display())),
         }
     }
-    let bulla = bulla.ok_or("usage: bulla-benches --bulla PROGRAM [--large | --controller | --check]")?;
+    let bulla = bulla
+        .ok_or("usage: bulla-benches --bulla PROGRAM [--large | --controller | --external | --rotate | --check]")?;
     // The programs run in other folders.
     let bulla = std::path::absolute(&bulla).map_err(|error| format!("{}: {error}", bulla.display()))?;
-    Ok(Options { bulla, large, controller, check })
+    Ok(Options { bulla, large, controller, external, rotate, check })
 }
 
 /// Progress, on standard error: the table alone goes to standard output.

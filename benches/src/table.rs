@@ -98,7 +98,8 @@ pub(crate) fn render(rows: &[Row], floor: Cost) -> String {
     text
 }
 
-fn machine() -> String {
+/// The processors and how busy they are.
+pub(crate) fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

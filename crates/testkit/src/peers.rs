@@ -25,6 +25,8 @@ pub enum Set {
     Gitleaks,
     /// detect-secrets, for benches only.
     DetectSecrets,
+    /// External Secrets, for benches only.
+    ExternalSecrets,
 }
 
 impl Set {
@@ -39,6 +41,7 @@ impl Set {
             Self::Charts => "charts",
             Self::Gitleaks => "gitleaks",
             Self::DetectSecrets => "detect-secrets",
+            Self::ExternalSecrets => "external-secrets",
         }
     }
 }
@@ -48,7 +51,7 @@ impl Set {
 /// # Panics
 /// If it has not been built for this checkout; the message says how.
 pub fn folder(set: Set) -> PathBuf {
-    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 9] = [const { OnceLock::new() }; 9];
+    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 10] = [const { OnceLock::new() }; 10];
     let folder = FOLDERS[set as usize].get_or_init(|| find(set));
     folder.clone().unwrap_or_else(|reason| {
         panic!("{reason}\nrun `make peers`, or set BULLA_WITHOUT_PEERS=1 to leave out the tests that need the real programs")

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::peers;
+use crate::server::Answer;
 
 /// The token that may do anything.
 pub const ROOT_TOKEN: &str = "root";
@@ -129,14 +130,40 @@ impl Vault {
         answer["auth"]["client_token"].as_str().expect("a token was made").to_owned()
     }
 
-    /// One request, on a connection of its own.
+    /// What it answers to `request`, which a [`Server`](crate::server::Server) in between was asked: head and body, with the token that it
+    /// brings.
+    ///
+    /// # Panics
+    /// If the request is none, or Vault does not answer.
+    #[track_caller]
+    pub fn hand_on(&self, request: &str) -> Answer {
+        let (head, body) = request.split_once("\r\n\r\n").expect("a request has a head");
+        let mut lines = head.lines();
+        let (method, target) = lines.next().and_then(|line| line.split_once(' ')).expect("a head has a first line");
+        let path = target.split(' ').next().expect("a text has a first part").trim_start_matches("/v1/");
+        let token = lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("x-vault-token").then(|| value.trim())
+        });
+        let (status, body) = self.exchange(method, path, token.unwrap_or_default(), body);
+        (status, "Content-Type: application/json\r\n".to_owned(), body)
+    }
+
+    /// One request as root.
     #[track_caller]
     fn request(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let (status, answer) = self.exchange(method, path, ROOT_TOKEN, body);
+        (status, serde_json::from_str(&answer).unwrap_or_default())
+    }
+
+    /// One request, on a connection of its own.
+    #[track_caller]
+    fn exchange(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
         let host = self.ready.http.strip_prefix("http://").expect("that is what it says");
         let mut connection = TcpStream::connect(host).expect("vault listens");
         // HTTP 1.0: the answer is not cut into chunks, and ends with the connection.
         let request = format!(
-            "{method} /v1/{path} HTTP/1.0\r\nHost: {host}\r\nX-Vault-Token: {ROOT_TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} /v1/{path} HTTP/1.0\r\nHost: {host}\r\nX-Vault-Token: {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         connection.write_all(request.as_bytes()).expect("vault takes a request");
@@ -144,7 +171,7 @@ impl Vault {
         connection.read_to_string(&mut answer).expect("vault answers in text");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an answer has a status");
-        (status, serde_json::from_str(body).unwrap_or_default())
+        (status, body.to_owned())
     }
 }
 

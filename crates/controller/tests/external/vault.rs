@@ -1,8 +1,6 @@
 //! A real Vault as the store, and what happens when it is not as it should be. Between it and the controller stands a relay that counts, and
 //! that can refuse.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -26,7 +24,7 @@ impl Relay {
         let refuses_with = Arc::new(AtomicU16::new(0));
         let status = refuses_with.clone();
         let server = Server::answering(move |_, request| match status.load(Ordering::Relaxed) {
-            0 => hand_on(vault, request),
+            0 => vault.hand_on(request),
             429 => (429, "Retry-After: 1\r\n".to_owned(), r#"{"errors": ["request quota exceeded"]}"#.to_owned()),
             other => (other, String::new(), r#"{"errors": ["Vault is sealed"]}"#.to_owned()),
         });
@@ -45,29 +43,6 @@ impl Relay {
             .filter(|request| request.starts_with("GET /v1/") && request.contains("/data/"))
             .count()
     }
-}
-
-fn hand_on(vault: &Vault, request: &str) -> (u16, String, String) {
-    let (head, body) = request.split_once("\r\n\r\n").unwrap();
-    let mut lines = head.lines();
-    let (method, path) = lines.next().unwrap().split_once(' ').unwrap();
-    let path = path.split(' ').next().unwrap();
-    let token = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("x-vault-token").then(|| value.trim().to_owned())
-    });
-    let host = vault.address().strip_prefix("http://").unwrap();
-    let mut connection = TcpStream::connect(host).unwrap();
-    let request = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nX-Vault-Token: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        token.unwrap_or_default(),
-        body.len()
-    );
-    connection.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), "Content-Type: application/json\r\n".to_owned(), body.to_owned())
 }
 
 fn token_secret(external: &External, token: &str) {
