@@ -6,6 +6,7 @@ use crate::context::{Context, inside};
 use crate::name::{holds_names, promise};
 use crate::place::{Place, Step};
 use crate::rule::Rule;
+use crate::rules::sealed::is_sealed;
 use crate::text::Text;
 use crate::value::{keeps, shape};
 
@@ -73,6 +74,7 @@ pub(crate) fn judge<'s>(
     if let Some((key, promise)) = by_name
         && keeps(promise, value)
         && !value.trim().eq_ignore_ascii_case(key)
+        && !is_sealed(value)
     {
         cx.add(rule, text, place, format!("{owner}: the value of `{key}` is a credential in plain text"));
     }

@@ -44,7 +44,7 @@ fn metadata<'s>(cx: &mut Context<'_>, text: &Text<'s>, object: &Place<'s>, owner
 }
 
 /// Has it the form of a sealed value: two bytes with the length of the RSA part, that part, and at least a tag behind it?
-fn is_sealed(value: &str) -> bool {
+pub(crate) fn is_sealed(value: &str) -> bool {
     // Line breaks do not count; a folded value has spaces for them.
     let joined: String = value.split_whitespace().collect();
     let Some(bytes) = decode(&joined) else { return false };
