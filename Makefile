@@ -16,7 +16,7 @@ build:
 	@checks/prerequisites.sh rust c
 	$(CARGO) build --release -p bulla
 
-## demo: both roads from a Secret to a cluster and back, from nothing: builds, starts a control plane, shows, cleans up
+## demo: the four jobs, from nothing: builds, starts a control plane, AWS (moto) and Vault, shows, cleans up
 demo:
 	@tests/demo.sh
 

@@ -284,7 +284,7 @@ fn extend<V: Clone>(map: &mut Option<BTreeMap<String, V>>, more: Option<&BTreeMa
 }
 
 /// No map and an empty one are the same.
-fn same<V: PartialEq>(a: Option<&BTreeMap<String, V>>, b: Option<&BTreeMap<String, V>>) -> bool {
+pub(crate) fn same<V: PartialEq>(a: Option<&BTreeMap<String, V>>, b: Option<&BTreeMap<String, V>>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => a == b,
         (Some(map), None) | (None, Some(map)) => map.is_empty(),

@@ -27,7 +27,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use super::hash::{self, created_by, field_manager, keyed_hash};
 use super::values::Values;
-use crate::plan::Plaintext;
+use crate::plan::{Plaintext, same};
 
 /// The type that a Secret has when none is named.
 const DEFAULT_TYPE: &str = "Opaque";
@@ -378,14 +378,5 @@ fn extend<V>(map: &mut Option<BTreeMap<String, V>>, more: impl IntoIterator<Item
     let mut more = more.into_iter().peekable();
     if more.peek().is_some() {
         map.get_or_insert_default().extend(more);
-    }
-}
-
-/// No map and an empty one are the same.
-fn same<V: PartialEq>(a: Option<&BTreeMap<String, V>>, b: Option<&BTreeMap<String, V>>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a == b,
-        (Some(map), None) | (None, Some(map)) => map.is_empty(),
-        (None, None) => true,
     }
 }
