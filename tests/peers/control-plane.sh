@@ -14,6 +14,9 @@
 #   control-plane.sh can-as-pod
 #                              fail, and say why, where that is not possible
 #
+# BULLA_KUBERNETES_VERSION=1.33 starts an API server that has the interfaces and does as that version of Kubernetes; those that it can
+# be are three older ones.
+#
 # There is one a checkout, in target/tmp/control-plane (BULLA_CONTROL_PLANE names another folder, and so another control
 # plane). Whoever needs it calls `up`; runs at the same time wait for the first. Its ports are whatever is free. Linux only.
 set -euo pipefail
@@ -180,6 +183,8 @@ rules:
 END
   : >"$state/audit.log"
 
+  local older=()
+  [ -z "${BULLA_KUBERNETES_VERSION:-}" ] || older=(--emulated-version "kube=$BULLA_KUBERNETES_VERSION")
   # A loopback address may not be an endpoint of the service `kubernetes`, hence no reconciler. The address that it would
   # announce is one for documentation: else it looks for a route to the outside, and a machine without one has none.
   start kube-apiserver --etcd-servers "http://127.0.0.1:$etcd_port" \
@@ -189,7 +194,7 @@ END
     --service-account-issuer https://kubernetes.default.svc --api-audiences https://kubernetes.default.svc \
     --service-account-key-file "$folder/service-account.pub" --service-account-signing-key-file "$folder/service-account.key" \
     --audit-policy-file "$state/audit.yaml" --audit-log-path "$state/audit.log" \
-    --cert-dir "$state" --profiling=false
+    --cert-dir "$state" --profiling=false "${older[@]}"
   wait_for kube-apiserver 120 listens "$port" && wait_for kube-apiserver 120 ready || return 1
 
   start kube-controller-manager --kubeconfig "$state/kubeconfig" \
@@ -263,8 +268,15 @@ restart_api_server() {
   is_up || fail "it does not run"
   mapfile -d '' arguments <"$state/kube-apiserver.arguments"
   stop kube-apiserver
-  start kube-apiserver "${arguments[@]}"
-  wait_for kube-apiserver 120 ready || fail "kube-apiserver does not start again"
+  # The address may be held for a moment by the connections of the one before.
+  for _ in 1 2 3; do
+    start kube-apiserver "${arguments[@]}"
+    ! wait_for kube-apiserver 120 ready || return 0
+    stop kube-apiserver
+    grep -v '"logger":"etcd-client"' "$state/kube-apiserver.log" | tail -n 3 >&2
+    sleep 1
+  done
+  fail "kube-apiserver does not start again; see above"
 }
 
 case ${1:-} in
@@ -274,5 +286,5 @@ case ${1:-} in
   env) print_env ;;
   can-as-pod) require_mount_namespace ;;
   as-pod) shift; [ $# -ge 3 ] || fail "usage: control-plane.sh as-pod NAMESPACE SERVICE-ACCOUNT PROGRAM [ARGUMENT...]"; as_pod "$@" ;;
-  *) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,22s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

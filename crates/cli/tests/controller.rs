@@ -1,4 +1,4 @@
-//! The controller as a process: killed, cut off from the API server, and what it says meanwhile.
+//! The controller as a process: killed, cut off from the API server, and what it says meanwhile; on the oldest Kubernetes that it is for.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use bulla_api::definition;
 use bulla_crypto::encoding;
 use bulla_sealed::{Certificate, SealOptions, seal};
-use bulla_testkit::control_plane::{ControlPlane, Namespace, wait_for};
-use bulla_testkit::needs_peers;
+use bulla_testkit::control_plane::{ControlPlane, Namespace, OLDEST_KUBERNETES, wait_for};
+use bulla_testkit::{needs_peers, workspace};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -100,6 +100,11 @@ fn killed_twenty_times_and_cut_off_it_loses_nothing_and_says_nothing() {
     needs_peers!();
     let own = ControlPlane::own();
     let control_plane = own.control_plane();
+    let version = control_plane.kubectl(["get", "--raw=/version"]).run().unwrap().success();
+    let version: Value = serde_json::from_slice(&version.stdout).unwrap();
+    let emulated =
+        format!("{}.{}", version["emulationMajor"].as_str().unwrap(), version["emulationMinor"].as_str().unwrap());
+    assert_eq!(emulated, OLDEST_KUBERNETES);
     for definition in [
         definition::sealed_secret(),
         definition::external_secret(),
@@ -107,6 +112,13 @@ fn killed_twenty_times_and_cut_off_it_loses_nothing_and_says_nothing() {
         definition::cluster_secret_store(),
     ] {
         control_plane.define(&serde_json::to_string(&definition).unwrap());
+    }
+    // All that is shipped, strictly.
+    for folder in ["kustomize", "kustomize/external-secrets"] {
+        let apply =
+            ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "--kustomize"];
+        let folder = workspace().join("deploy").join(folder);
+        let _valid = control_plane.kubectl(apply).arg(folder).run().unwrap().success();
     }
     let (keys, objects) = (control_plane.namespace("keys"), control_plane.namespace("shop"));
     let pem = |name: &str| fs::read_to_string(Keys::shared().path(name)).unwrap();

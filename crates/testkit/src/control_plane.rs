@@ -69,13 +69,15 @@ impl ControlPlane {
         }
     }
 
-    /// Starts another one, beside that of this checkout.
+    /// Starts another one, beside that of this checkout, whose API server has the interfaces and does as the oldest version of
+    /// Kubernetes that we are for.
     ///
     /// # Panics
     /// If it does not start, or the set `controlplane` has not been built; the message says why.
     pub fn own() -> Own {
         let folder = crate::workspace().join(format!("target/tmp/control-plane-own-{}", std::process::id()));
-        let output = script("up").env(FOLDER, &folder).output().expect("the script runs");
+        let output =
+            script("up").env(FOLDER, &folder).env(VERSION, OLDEST_KUBERNETES).output().expect("the script runs");
         assert!(output.status.success(), "no control plane: {}", String::from_utf8_lossy(&output.stderr));
         // Namespaces hold on to their control plane; one for each test that breaks it is little.
         Own { control_plane: Box::leak(Box::new(Self { folder })) }
@@ -311,6 +313,12 @@ fn get(kubectl: Program) -> Option<Value> {
     }
     Some(serde_json::from_slice(&found.stdout).expect("kubectl writes JSON"))
 }
+
+/// The oldest version of Kubernetes that bulla is for.
+pub const OLDEST_KUBERNETES: &str = "1.33";
+
+/// Names the version of Kubernetes to the script.
+const VERSION: &str = "BULLA_KUBERNETES_VERSION";
 
 /// Names the folder of a control plane to the script.
 const FOLDER: &str = "BULLA_CONTROL_PLANE";
