@@ -185,6 +185,17 @@ pub enum ConditionStatus {
     Unknown,
 }
 
+impl ConditionStatus {
+    /// Reads the `status` of a condition.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        Some(match value.as_str()? {
+            "True" => Self::True,
+            "False" => Self::False,
+            _ => Self::Unknown,
+        })
+    }
+}
+
 impl SealedSecret {
     /// `metadata.name`, empty if absent.
     pub fn name(&self) -> &str {

@@ -57,11 +57,7 @@ fn condition_of(value: &Value) -> Option<Condition> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     Some(Condition {
         kind: text("type")?,
-        status: match value.get("status").and_then(Value::as_str)? {
-            "True" => ConditionStatus::True,
-            "False" => ConditionStatus::False,
-            _ => ConditionStatus::Unknown,
-        },
+        status: ConditionStatus::from_json(value.get("status")?)?,
         reason: text("reason"),
         message: text("message"),
         last_transition_time: value.get("lastTransitionTime").and_then(|time| Time::deserialize(time).ok()),

@@ -130,11 +130,7 @@ fn condition_of(value: &Value) -> Option<Condition> {
     let time = |name: &str| Time::deserialize(value.get(name)?).ok();
     Some(Condition {
         kind: text("type")?,
-        status: match value.get("status").and_then(Value::as_str)? {
-            "True" => ConditionStatus::True,
-            "False" => ConditionStatus::False,
-            _ => ConditionStatus::Unknown,
-        },
+        status: ConditionStatus::from_json(value.get("status")?)?,
         reason: text("reason"),
         message: text("message"),
         observed_generation: value.get("observedGeneration").and_then(Value::as_i64),
