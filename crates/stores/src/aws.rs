@@ -12,7 +12,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
@@ -24,17 +23,11 @@ use tokio::sync::OnceCell;
 use crate::text::{Rule, Text};
 use crate::{FetchError, Payload, Remote, Store, Usable};
 
-/// What a store waits for. Whoever asks stores for many keys knows better when to ask a busy one again, so it is told at once.
+/// What this store waits for.
 pub const LIMITS: Limits = Limits {
-    attempts: 3,
-    silent_attempts: 2,
-    throttled_attempts: 1,
-    first_wait: Duration::from_millis(250),
-    longest_wait: Duration::from_secs(2),
-    attempt: Duration::from_secs(15),
-    calls: 16,
     // A secret has 64 KiB at most; AWS sees to that.
     answer: 1 << 20,
+    ..crate::LIMITS
 };
 
 /// Which secrets, and as whom.

@@ -28,18 +28,8 @@ use http_body_util::Full;
 
 use crate::json::{Escapes, Json, Kind, Numbers, Reader, quote};
 use crate::text::copy;
-use crate::{Content, FetchError, Payload, Remote, SelectError, Store, Usable, path};
+use crate::{Content, FetchError, LIMITS, Payload, Remote, SelectError, Store, Usable, path};
 
-/// How often a question is asked that a server could not answer.
-const ATTEMPTS: u32 = 3;
-/// How often it is asked if no answer comes.
-const SILENT_ATTEMPTS: u32 = 2;
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How long one attempt may take.
-const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// The longest answer in bytes. A Secret has a mebibyte at most, and base64 and what surrounds it make it longer.
-const LONGEST_ANSWER: usize = 4 << 20;
 /// The longest name of an object.
 const LONGEST_NAME: usize = 253;
 
@@ -126,22 +116,22 @@ impl Kubernetes {
         let mut attempt = 1;
         loop {
             let outcome = self.attempt(method, path, body, authorization.as_ref(), about);
-            let silence = match tokio::time::timeout(TIME_LIMIT, outcome).await {
-                Ok(Ok(answer)) if !matches!(answer.status, 500 | 502..=504) || attempt == ATTEMPTS => {
+            let silence = match tokio::time::timeout(LIMITS.attempt, outcome).await {
+                Ok(Ok(answer)) if !matches!(answer.status, 500 | 502..=504) || attempt == LIMITS.attempts => {
                     return Ok(answer);
                 }
                 Ok(Ok(_)) => None,
                 Ok(Err(Fault::Final(error))) => return Err(error),
                 Ok(Err(Fault::Silent(reason))) => Some(reason),
-                Err(_) => Some(format!("no answer within {} seconds", TIME_LIMIT.as_secs())),
+                Err(_) => Some(format!("no answer within {} seconds", LIMITS.attempt.as_secs())),
             };
             if let Some(reason) = silence
-                && attempt >= SILENT_ATTEMPTS
+                && attempt >= LIMITS.silent_attempts
             {
                 return Err(FetchError::Unreachable { store: store(), reason });
             }
             let fraction = self.surroundings.fraction();
-            tokio::time::sleep(transport::wait(attempt, fraction, None, FIRST_WAIT, LONGEST_WAIT)).await;
+            tokio::time::sleep(transport::wait(attempt, fraction, None, LIMITS.first_wait, LIMITS.longest_wait)).await;
             attempt += 1;
         }
     }
@@ -188,7 +178,7 @@ impl Kubernetes {
             }
         })?;
         let (status, retry_after) = (response.status().as_u16(), transport::retry_after(&response));
-        let body = transport::read(response, LONGEST_ANSWER).await.map_err(|error| match error {
+        let body = transport::read(response, LIMITS.answer).await.map_err(|error| match error {
             ReadError::Broken(reason) => Fault::Silent(reason),
             ReadError::TooLong(limit) => {
                 Fault::Final(self.malformed(about, &format!("the answer is longer than {limit} bytes")))

@@ -28,12 +28,27 @@ pub mod vault;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
 
+use bulla_services::Limits;
 pub use bulla_services::{TokenError, TokenSource};
 pub use error::{FetchError, SelectError};
+
+/// What a store waits for. Whoever asks stores for many keys knows better when to ask a busy one again, so it is told at once.
+pub const LIMITS: Limits = Limits {
+    attempts: 3,
+    silent_attempts: 2,
+    throttled_attempts: 1,
+    first_wait: Duration::from_millis(250),
+    longest_wait: Duration::from_secs(2),
+    attempt: Duration::from_secs(15),
+    calls: 16,
+    // A Secret of Kubernetes has a mebibyte at most; base64 and what surrounds it make it longer.
+    answer: 4 << 20,
+};
 
 /// A store of secrets, connected with certain credentials. It lives as long as those are right: connections and logins are kept.
 #[async_trait]

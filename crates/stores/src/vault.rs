@@ -17,11 +17,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
-use bulla_services::vault::{Answer, Base, Call, Client, Limits, Settings};
+use bulla_services::vault::{Answer, Base, Call, Client, Settings};
 use bulla_services::{ServiceError, Surroundings};
 use bulla_wipe::Wiping;
 
@@ -30,19 +29,6 @@ use crate::text::copy;
 use crate::{Content, FetchError, Payload, Remote, SelectError, Store, Usable, path};
 
 pub use bulla_services::vault as client;
-
-/// What a store waits for. Whoever asks stores for many keys knows better when to ask a busy one again, so it is told at once.
-pub const LIMITS: Limits = Limits {
-    attempts: 3,
-    silent_attempts: 2,
-    throttled_attempts: 1,
-    first_wait: Duration::from_millis(250),
-    longest_wait: Duration::from_secs(2),
-    attempt: Duration::from_secs(15),
-    calls: 16,
-    // A secret of Kubernetes has a mebibyte at most.
-    answer: 4 << 20,
-};
 
 /// The version of the KV engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,7 +57,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// The engine of the server at `server`, a URL. It is not connected yet. [`LIMITS`] are those to put in `settings`.
+    /// The engine of the server at `server`, a URL. It is not connected yet. [`crate::LIMITS`] are those to put in `settings`.
     ///
     /// # Errors
     /// [`FetchError::Settings`]

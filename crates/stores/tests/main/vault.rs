@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulla_services::vault::{Authorities, Login, Settings};
-use bulla_stores::vault::{Engine, LIMITS, Vault, Version};
-use bulla_stores::{FetchError, Remote, Store as _, Usable};
+use bulla_stores::vault::{Engine, Vault, Version};
+use bulla_stores::{FetchError, LIMITS, Remote, Store as _, Usable};
 use bulla_testkit::control_plane::ControlPlane;
 use bulla_testkit::needs_peers;
 use bulla_testkit::server::Server as Loopback;
