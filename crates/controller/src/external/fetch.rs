@@ -4,6 +4,7 @@
 //! more) is an error under `deletionPolicy: Retain` and left out under the others. Source: external-secrets 2.9.0
 //! `pkg/controllers/externalsecret/externalsecret_controller_secret.go`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,22 +89,29 @@ impl Problem {
 struct Item<'a> {
     field: String,
     reference: &'a RemoteReference,
-    source: Option<&'a Source>,
+    store: Option<StoreName>,
     /// The key of the Secret; `None`: every field becomes one.
     secret_key: Option<&'a str>,
 }
 
 /// Fetches all that `object` asks for; values that were fetched for others count if they are no older than `age`. `open` gives the broker of
-/// a store.
+/// a store, and is asked once for each.
 pub(crate) async fn fetch<O, F>(object: &ExternalSecret, age: Duration, open: O) -> Result<Fetched, FetchFailure>
 where
-    O: Fn(StoreName) -> F + Sync,
-    F: Future<Output = Result<Arc<Broker>, OpenError>> + Send,
+    O: Fn(StoreName) -> F,
+    F: Future<Output = Result<Arc<Broker>, OpenError>>,
 {
     let items = items_of(object);
+    let mut opened = HashMap::new();
+    for store in items.iter().filter_map(|item| item.store.as_ref()) {
+        if !opened.contains_key(store) {
+            opened.insert(store.clone(), open(store.clone()).await.map_err(Arc::new));
+        }
+    }
     let mut questions = Vec::with_capacity(items.len());
     for item in &items {
-        questions.push(one(object, item, age, &open).boxed());
+        let broker = item.store.as_ref().and_then(|store| opened.get(store));
+        questions.push(one(item, age, broker).boxed());
     }
     let mut answers = stream::iter(questions).buffered(QUESTIONS);
     let mut fetched = Fetched { values: Values::new(), oldest: None, missing: Vec::new(), found: false };
@@ -126,40 +134,35 @@ where
 }
 
 fn items_of(object: &ExternalSecret) -> Vec<Item<'_>> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let store = |source: Option<&Source>| object.store_of(source).map(|store| StoreName::of(store, namespace));
     let mut items = Vec::new();
     for (index, item) in object.spec.data_from.iter().enumerate() {
         if let Some(reference) = &item.extract {
             let field = format!("spec.dataFrom[{index}].extract");
-            items.push(Item { field, reference, source: item.source_ref.as_ref(), secret_key: None });
+            items.push(Item { field, reference, store: store(item.source_ref.as_ref()), secret_key: None });
         }
     }
     for (index, item) in object.spec.data.iter().enumerate() {
         items.push(Item {
             field: format!("spec.data[{index}]"),
             reference: &item.remote_ref,
-            source: item.source_ref.as_ref(),
+            store: store(item.source_ref.as_ref()),
             secret_key: Some(&item.secret_key),
         });
     }
     items
 }
 
-async fn one<O, F>(
-    object: &ExternalSecret,
+/// What one item asks for, of the broker of its store, if there is one.
+async fn one(
     item: &Item<'_>,
     age: Duration,
-    open: &O,
-) -> Result<(Values, Instant), FetchFailure>
-where
-    O: Fn(StoreName) -> F + Sync,
-    F: Future<Output = Result<Arc<Broker>, OpenError>> + Send,
-{
+    broker: Option<&Result<Arc<Broker>, Arc<OpenError>>>,
+) -> Result<(Values, Instant), FetchFailure> {
     let reference = item.reference;
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let store = object.store_of(item.source).map(|store| StoreName::of(store, namespace));
     let outcome = async {
-        let broker =
-            open(store.clone().ok_or(Problem::NoStore)?).await.map_err(|error| Problem::Open(Arc::new(error)))?;
+        let broker = broker.ok_or(Problem::NoStore)?.as_ref().map_err(|error| Problem::Open(error.clone()))?;
         let remote = Remote { key: reference.key.clone(), version: reference.version.clone() };
         let answer = broker.fetch(&remote, age).await.map_err(Problem::Broker)?;
         let property = reference.property.as_deref();
@@ -183,6 +186,6 @@ where
         field: item.field.clone(),
         key: reference.key.clone(),
         problem,
-        store,
+        store: item.store.clone(),
     })
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bulla_api::external_secret::{StoreKind, StoreReference};
 use bulla_api::{DecodeError, ExternalSecret, SecretStore};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::DynamicObject;
 
 use super::hash::synced_version;
 use crate::index::{Listing, older};
@@ -125,6 +126,17 @@ pub(crate) struct Woken {
     pub(crate) stores: Vec<StoreName>,
 }
 
+impl FromIterator<Self> for Woken {
+    fn from_iter<I: IntoIterator<Item = Self>>(all: I) -> Self {
+        let mut together = Self::default();
+        for Self { objects, stores } in all {
+            together.objects.extend(objects);
+            together.stores.extend(stores);
+        }
+        together
+    }
+}
+
 impl Index {
     /// How many ExternalSecrets are known.
     pub(crate) fn count(&self) -> usize {
@@ -138,12 +150,15 @@ impl Index {
         let uid = metadata.uid.clone().unwrap_or_default();
         let seen = (uid, synced_version(metadata), metadata.deletion_timestamp.is_some());
         let (target, stores) = relations(name, &object);
+        if let Some(before) = self.objects.get_mut(name).filter(|before| before.seen.0 == seen.0) {
+            before.listing = listing;
+            if older(&resource_version, &before.resource_version) {
+                return false;
+            }
+        }
         let before = self.objects.get(name);
         // Another object of the same name starts from nothing.
         let same = before.filter(|before| before.seen.0 == seen.0);
-        if same.is_some_and(|before| older(&resource_version, &before.resource_version)) {
-            return false;
-        }
         let is_news = before.is_none_or(|before| before.seen != seen);
         let known = Known {
             object,
@@ -182,14 +197,8 @@ impl Index {
 
     /// A listing of the ExternalSecrets of `namespace` (`None`: of all) is complete: those that it lacks are gone.
     pub(crate) fn finish_object_listing(&mut self, namespace: Option<&str>, listing: Listing) {
-        let lacks = |name: &ObjectName| namespace.is_none_or(|it| it == name.namespace);
-        let gone: Vec<_> = self
-            .objects
-            .iter()
-            .filter(|(name, known)| known.listing < listing && lacks(name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in gone {
+        let here = |name: &ObjectName| namespace.is_none_or(|it| it == name.namespace);
+        for name in names(&self.objects, |name, known| known.listing < listing && here(name)) {
             self.forget_object(&name);
         }
     }
@@ -210,36 +219,23 @@ impl Index {
     /// A store is gone. Those who used it will say so.
     pub(crate) fn forget_store(&mut self, name: &StoreName) -> Woken {
         self.stores.remove(name);
-        for stores in self.by_credentials.values_mut() {
+        self.by_credentials.retain(|_, stores| {
             stores.remove(name);
-        }
+            !stores.is_empty()
+        });
         Woken { objects: self.users(name), stores: vec![name.clone()] }
     }
 
     /// A listing of the stores of `kind` in `namespace` (`None`: of all) is complete: those that it lacks are gone.
     pub(crate) fn finish_store_listing(&mut self, kind: StoreKind, namespace: Option<&str>, listing: Listing) -> Woken {
-        let lacks = |name: &StoreName| name.kind == kind && namespace.is_none_or(|it| it == name.name.namespace);
-        let gone: Vec<_> = self
-            .stores
-            .iter()
-            .filter(|(name, known)| known.listing < listing && lacks(name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let mut woken = Woken::default();
-        for name in gone {
-            let more = self.forget_store(&name);
-            woken.objects.extend(more.objects);
-            woken.stores.extend(more.stores);
-        }
-        woken
+        let here = |name: &StoreName| name.kind == kind && namespace.is_none_or(|it| it == name.name.namespace);
+        let gone = names(&self.stores, |name, known| known.listing < listing && here(name));
+        gone.iter().map(|name| self.forget_store(name)).collect()
     }
 
-    /// The credentials of a store lie in these Secrets.
+    /// Credentials of a store lie in these Secrets, too: it may take others for each namespace that asks. One that it does not take any
+    /// more costs a look at the store when it changes.
     pub(crate) fn note_credentials(&mut self, store: &StoreName, secrets: impl IntoIterator<Item = ObjectName>) {
-        for stores in self.by_credentials.values_mut() {
-            stores.remove(store);
-        }
-        self.by_credentials.retain(|_, stores| !stores.is_empty());
         for secret in secrets {
             self.by_credentials.entry(secret).or_default().insert(store.clone());
         }
@@ -275,20 +271,9 @@ impl Index {
 
     /// A listing of the Secrets of `namespace` (`None`: of all) is complete: those that it lacks are gone.
     pub(crate) fn finish_secret_listing(&mut self, namespace: Option<&str>, listing: Listing) -> Woken {
-        let lacks = |name: &ObjectName| namespace.is_none_or(|it| it == name.namespace);
-        let gone: Vec<_> = self
-            .secrets
-            .iter()
-            .filter(|(name, (_, seen))| *seen < listing && lacks(name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let mut woken = Woken::default();
-        for name in gone {
-            let more = self.see_secret(&name, None, listing);
-            woken.objects.extend(more.objects);
-            woken.stores.extend(more.stores);
-        }
-        woken
+        let here = |name: &ObjectName| namespace.is_none_or(|it| it == name.namespace);
+        let gone = names(&self.secrets, |name, (_, seen)| *seen < listing && here(name));
+        gone.iter().map(|name| self.see_secret(name, None, listing)).collect()
     }
 
     /// The ExternalSecrets that use a store.
@@ -353,6 +338,19 @@ impl Index {
     }
 }
 
+impl<T> Read<T> {
+    /// What `decode` makes of an object.
+    pub(crate) fn of(
+        object: DynamicObject,
+        decode: impl FnOnce(ObjectMeta, &serde_json::Value) -> Result<T, DecodeError>,
+    ) -> Self {
+        match decode(object.metadata.clone(), &object.data) {
+            Ok(read) => Self::Whole(Arc::new(read)),
+            Err(error) => Self::Broken(Arc::new((object.metadata, object.data, error))),
+        }
+    }
+}
+
 impl Read<ExternalSecret> {
     /// Its metadata.
     pub(crate) fn metadata(&self) -> &ObjectMeta {
@@ -381,6 +379,11 @@ fn relations(name: &ObjectName, object: &Read<ExternalSecret>) -> (ObjectName, V
         }
         Read::Broken(_) => (name.clone(), Vec::new()),
     }
+}
+
+/// The names of those for which `is_meant` holds.
+fn names<K: Clone, V>(known: &HashMap<K, V>, is_meant: impl Fn(&K, &V) -> bool) -> Vec<K> {
+    known.iter().filter(|(name, value)| is_meant(name, value)).map(|(name, _)| name.clone()).collect()
 }
 
 fn remove<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<ObjectName>>, key: &K, name: &ObjectName) {

@@ -6,7 +6,7 @@
 //! ```
 //! Source: external-secrets 2.9.0 `runtime/esutils/resolvers`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bulla_api::external_secret::StoreKind;
 use bulla_api::secret_store::{
@@ -28,10 +28,12 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio::runtime::Handle;
 
-use super::index::StoreName;
+use super::index::{Index, StoreName};
 use super::objects::Objects;
+use super::pool::locked;
 use super::token::{PodToken, ServiceAccountTokens};
 use crate::name::ObjectName;
+use crate::record::SecretVersion;
 use crate::secrets::{ApiError, Secrets};
 
 /// How long a token is valid that is only exchanged for another one, in seconds: the least that the API server gives.
@@ -101,10 +103,11 @@ impl OpenError {
 pub(crate) struct Opening<'a> {
     name: &'a StoreName,
     namespace: &'a str,
+    index: &'a Mutex<Index>,
     objects: &'a Objects,
     secrets: &'a Secrets,
-    /// The Secrets that were needed.
-    pub(crate) used: Vec<ObjectName>,
+    /// The Secrets that were needed, in the versions that were known before they were read: a change in between is then noticed as one.
+    pub(crate) used: Vec<(ObjectName, Option<SecretVersion>)>,
     /// Whether something was taken from the namespace of whoever asks.
     pub(crate) referent: bool,
     /// Where AWS is asked, if not where the store's region is.
@@ -113,8 +116,14 @@ pub(crate) struct Opening<'a> {
 
 impl<'a> Opening<'a> {
     /// Begins to open `name` on behalf of an object in `namespace`.
-    pub(crate) fn new(name: &'a StoreName, namespace: &'a str, objects: &'a Objects, secrets: &'a Secrets) -> Self {
-        Self { name, namespace, objects, secrets, used: Vec::new(), referent: false, aws_endpoint: None }
+    pub(crate) fn new(
+        name: &'a StoreName,
+        namespace: &'a str,
+        index: &'a Mutex<Index>,
+        objects: &'a Objects,
+        secrets: &'a Secrets,
+    ) -> Self {
+        Self { name, namespace, index, objects, secrets, used: Vec::new(), referent: false, aws_endpoint: None }
     }
 
     /// The client of `store`.
@@ -138,7 +147,7 @@ impl<'a> Opening<'a> {
             namespace: vault.namespace.clone(),
             login_namespace: vault.auth.as_ref().and_then(|auth| auth.namespace.clone()),
             authorities,
-            limits: bulla_stores::vault::LIMITS,
+            limits: bulla_stores::LIMITS,
             ..client::Settings::new(login)
         };
         let engine = Engine {
@@ -350,7 +359,7 @@ impl<'a> Opening<'a> {
     /// A key of a Secret.
     async fn secret_key(&mut self, field: &str, selector: &SecretKeySelector) -> Result<SecretBytes, OpenError> {
         let object = self.place(field, &selector.name, selector.namespace.as_deref())?;
-        self.used.push(object.clone());
+        self.used.push((object.clone(), locked(self.index).secret(&object)));
         let secret = self.secrets.get(&object).await.map_err(OpenError::Api)?;
         let Some(secret) = secret else {
             return Err(OpenError::NoObject { field: field.to_owned(), kind: "Secret", object });

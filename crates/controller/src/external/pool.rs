@@ -7,6 +7,7 @@ use bulla_api::SecretStore;
 use bulla_api::external_secret::StoreKind;
 use bulla_pattern::Pattern;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::core::{Selector, SelectorExt as _};
 use tokio::time::Instant;
 
 use super::broker::Broker;
@@ -83,16 +84,13 @@ impl Pool {
         if let Some(broker) = self.open_already(name, namespace, store, index) {
             return Ok(broker);
         }
-        let mut work = Opening::new(name, namespace, objects, secrets);
+        let mut work = Opening::new(name, namespace, index, objects, secrets);
         work.aws_endpoint.clone_from(&self.aws_endpoint);
-        // Before they are read: a change in between is then noticed as one.
         let opened = work.open(store).await;
-        let credentials: Vec<_> =
-            work.used.iter().map(|secret| (secret.clone(), locked(index).secret(secret))).collect();
-        locked(index).note_credentials(name, work.used.iter().cloned());
+        locked(index).note_credentials(name, work.used.iter().map(|(secret, _)| secret.clone()));
         let broker = Arc::new(Broker::new(opened?));
         let key = (name.clone(), work.referent.then(|| namespace.to_owned()));
-        let opened = Opened { broker: broker.clone(), of: identity(store), credentials };
+        let opened = Opened { broker: broker.clone(), of: identity(store), credentials: work.used };
         let before = locked(&self.opened).insert(key, opened);
         close(before);
         Ok(broker)
@@ -189,22 +187,10 @@ async fn admit(name: &StoreName, store: &SecretStore, namespace: &str, objects: 
     Err(OpenError::NotAllowed { store: name.to_string(), namespace: namespace.to_owned() })
 }
 
-/// Whether the labels of `metadata` match; an empty selector matches all. Source: `metav1.LabelSelectorAsSelector`.
+/// Whether the labels of `metadata` match; an empty selector matches all, and one that is none matches nothing.
 fn selects(selector: &LabelSelector, metadata: &ObjectMeta) -> bool {
-    let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name));
-    let equal = selector.match_labels.iter().flatten().all(|(name, value)| label(name) == Some(value));
-    equal
-        && selector.match_expressions.iter().flatten().all(|expression| {
-            let values = expression.values.as_deref().unwrap_or_default();
-            let found = label(&expression.key);
-            match expression.operator.as_str() {
-                "In" => found.is_some_and(|found| values.contains(found)),
-                "NotIn" => found.is_none_or(|found| !values.contains(found)),
-                "Exists" => found.is_some(),
-                "DoesNotExist" => found.is_none(),
-                _ => false,
-            }
-        })
+    let labels = metadata.labels.clone().unwrap_or_default();
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(&labels))
 }
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
