@@ -20,6 +20,7 @@
 pub mod apply;
 pub mod event;
 mod external;
+mod follow;
 pub mod index;
 pub mod key_secrets;
 pub mod metrics;

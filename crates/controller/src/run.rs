@@ -13,14 +13,12 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bulla_api::SealedSecret;
-use futures::StreamExt as _;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, PartialObjectMeta};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +26,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::external::{self, External};
-use crate::index::{Index, Listing};
+use crate::follow::{Listed, Told, follow};
+use crate::index::Index;
 use crate::key_secrets::{KeySecrets, KeySecretsError};
 use crate::metrics::exposition::Exposition;
 use crate::name::ObjectName;
@@ -37,7 +36,6 @@ use crate::plan::Existing;
 use crate::queue::Queue;
 use crate::reconcile::{Context, seen};
 use crate::record::SecretVersion;
-use crate::secrets::chain;
 use crate::server::{self, Shown, serve};
 use crate::statistics::{Counts, Statistics};
 
@@ -249,7 +247,7 @@ async fn supervise(
     }
     // These end only by being dropped.
     tokio::select! {
-        () = follow(&context, external.as_deref(), &options, &ready) => {}
+        () = follow_all(&context, external.as_deref(), &options, &ready) => {}
         () = keys.follow() => {}
         () = keys.renew() => {}
         () = follow_ring(&context) => {}
@@ -275,7 +273,7 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Follows the Secrets, then the SealedSecrets and the ExternalSecrets as well. Never ends.
-async fn follow(context: &Context, external: Option<&External>, options: &Options, ready: &watch::Sender<bool>) {
+async fn follow_all(context: &Context, external: Option<&External>, options: &Options, ready: &watch::Sender<bool>) {
     let namespaces = options.namespaces.watches();
     let listed = Listed::new(namespaces.len());
     let secrets = namespaces.iter().map(|namespace| follow_secrets(context, external, namespace.as_deref(), &listed));
@@ -302,73 +300,41 @@ async fn follow(context: &Context, external: Option<&External>, options: &Option
     futures::join!(join_all(secrets), sealed, externals);
 }
 
-/// Watches that have seen everything once.
-pub(crate) struct Listed {
-    missing: watch::Sender<usize>,
-}
-
-impl Listed {
-    pub(crate) fn new(watches: usize) -> Self {
-        Self { missing: watch::Sender::new(watches) }
-    }
-
-    pub(crate) fn one(&self) {
-        self.missing.send_modify(|missing| *missing = missing.saturating_sub(1));
-    }
-
-    pub(crate) async fn all(&self) {
-        // It cannot be closed while `self` lives.
-        let _ = self.missing.subscribe().wait_for(|missing| *missing == 0).await;
-    }
-}
-
 async fn follow_secrets(context: &Context, external: Option<&External>, namespace: Option<&str>, listed: &Listed) {
     let api: Api<PartialObjectMeta<Secret>> = match namespace {
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
     };
-    let mut listing: Listing = 0;
-    let mut listed_once = false;
-    let see = |metadata, listing| {
-        let name = ObjectName::of(&metadata);
-        let wake = context.index().see_secret(&name, Existing::of(&metadata), listing);
-        context.wake(&name, wake);
-        if let Some(external) = external {
-            external.see_secret(&name, Some(&SecretVersion::of(&metadata)), listing);
-        }
-    };
-    let mut stream = pin!(watcher(api, watcher::Config::default()).default_backoff());
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(Event::Init) => listing += 1,
-            Ok(Event::InitApply(secret) | Event::Apply(secret)) => see(secret.metadata, listing),
-            Ok(Event::InitDone) => {
-                let woken = context.index().finish_secret_listing(namespace, listing);
-                for (name, wake) in woken {
-                    context.wake(&name, wake);
-                }
-                if let Some(external) = external {
-                    external.finish_secret_listing(namespace, listing);
-                }
-                if !listed_once {
-                    listed_once = true;
-                    listed.one();
-                }
+    let stream = watcher(api, watcher::Config::default());
+    let metrics = &context.statistics.metrics;
+    follow(stream, "secrets", namespace, metrics, listed, |told| match told {
+        Told::Is(secret, listing) => {
+            let name = ObjectName::of(&secret.metadata);
+            let wake = context.index().see_secret(&name, Existing::of(&secret.metadata), listing);
+            context.wake(&name, wake);
+            if let Some(external) = external {
+                external.see_secret(&name, Some(&SecretVersion::of(&secret.metadata)), listing);
             }
-            Ok(Event::Delete(secret)) => {
-                let name = ObjectName::of(&secret.metadata);
-                let wake = context.index().forget_secret(&name);
+        }
+        Told::Complete(listing) => {
+            let woken = context.index().finish_secret_listing(namespace, listing);
+            for (name, wake) in woken {
                 context.wake(&name, wake);
-                if let Some(external) = external {
-                    external.see_secret(&name, None, listing);
-                }
             }
-            Err(error) => {
-                context.statistics.metrics.watch_restarted("secrets");
-                tracing::warn!(namespace, error = chain(&error), "watch of the Secrets interrupted");
+            if let Some(external) = external {
+                external.finish_secret_listing(namespace, listing);
             }
         }
-    }
+        Told::Gone(secret, listing) => {
+            let name = ObjectName::of(&secret.metadata);
+            let wake = context.index().forget_secret(&name);
+            context.wake(&name, wake);
+            if let Some(external) = external {
+                external.see_secret(&name, None, listing);
+            }
+        }
+    })
+    .await;
 }
 
 async fn follow_sealed(context: &Context, namespace: Option<&str>, label_selector: &str, listed: &Listed) {
@@ -381,40 +347,26 @@ async fn follow_sealed(context: &Context, namespace: Option<&str>, label_selecto
     if !label_selector.is_empty() {
         config = config.labels(label_selector);
     }
-    let mut listing: Listing = 0;
-    let mut listed_once = false;
-    let mut stream = pin!(watcher(api, config).default_backoff());
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(Event::Init) => listing += 1,
-            Ok(Event::InitApply(object) | Event::Apply(object)) => {
-                let name = ObjectName::of(&object.metadata);
-                if object.metadata.deletion_timestamp.is_some() {
-                    forget_sealed(context, &name);
-                    continue;
-                }
-                context.statistics.metrics.see_condition(&name, &object);
-                let ring = context.ring.borrow().clone();
-                let wake = context.index().see_sealed(&name, seen(&object), listing, &ring);
-                context.wake(&name, wake);
+    let metrics = &context.statistics.metrics;
+    follow(watcher(api, config), "sealedsecrets", namespace, metrics, listed, |told| match told {
+        Told::Is(object, listing) => {
+            let name = ObjectName::of(&object.metadata);
+            if object.metadata.deletion_timestamp.is_some() {
+                return forget_sealed(context, &name);
             }
-            Ok(Event::InitDone) => {
-                let mut index = context.index();
-                index.finish_sealed_listing(namespace, listing);
-                context.statistics.metrics.keep_conditions(|name| index.knows(name));
-                drop(index);
-                if !listed_once {
-                    listed_once = true;
-                    listed.one();
-                }
-            }
-            Ok(Event::Delete(object)) => forget_sealed(context, &ObjectName::of(&object.metadata)),
-            Err(error) => {
-                context.statistics.metrics.watch_restarted("sealedsecrets");
-                tracing::warn!(namespace, error = chain(&error), "watch of the SealedSecrets interrupted");
-            }
+            metrics.see_condition(&name, &object);
+            let ring = context.ring.borrow().clone();
+            let wake = context.index().see_sealed(&name, seen(&object), listing, &ring);
+            context.wake(&name, wake);
         }
-    }
+        Told::Complete(listing) => {
+            let mut index = context.index();
+            index.finish_sealed_listing(namespace, listing);
+            metrics.keep_conditions(|name| index.knows(name));
+        }
+        Told::Gone(object, _) => forget_sealed(context, &ObjectName::of(&object.metadata)),
+    })
+    .await;
 }
 
 fn forget_sealed(context: &Context, name: &ObjectName) {

@@ -1,19 +1,15 @@
 //! What the API server tells about ExternalSecrets and stores, put into the index.
 
 use std::collections::HashSet;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bulla_api::external_secret::StoreKind;
-use bulla_api::{ExternalSecret, SecretStore};
+use bulla_api::{ExternalSecret, SecretStore, external_secret, secret_store};
 use bulla_sealed::KeyRing;
-use futures::StreamExt as _;
 use futures::future::join_all;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use tokio::sync::{Semaphore, watch};
@@ -23,14 +19,14 @@ use super::index::{Index, Read, StoreName};
 use super::objects::{Objects, external_secrets, stores};
 use super::pool::{Pool, locked};
 use super::reconcile::External;
+use crate::follow::{Listed, Told, follow};
 use crate::index::Listing;
 use crate::metrics::EXTERNAL_SECRET;
 use crate::name::ObjectName;
 use crate::options::{ExternalOptions, Namespaces};
 use crate::queue::Queue;
 use crate::record::SecretVersion;
-use crate::run::Listed;
-use crate::secrets::{Secrets, chain};
+use crate::secrets::Secrets;
 use crate::statistics::Statistics;
 
 /// Objects read at a time when all are listed.
@@ -112,78 +108,44 @@ impl External {
     }
 
     async fn follow_stores(&self, client: &Client, kind: StoreKind, namespace: Option<&str>, listed: &Listed) {
-        let name_of = |metadata: &ObjectMeta| StoreName { kind, name: ObjectName::of(metadata) };
-        let see = |object: DynamicObject, listing| {
-            let name = name_of(&object.metadata);
-            let read = match SecretStore::decode(kind, object.metadata.clone(), &object.data) {
-                Ok(store) => Read::Whole(Arc::new(store)),
-                Err(error) => Read::Broken(Arc::new((object.metadata, object.data, error))),
-            };
-            let woken = locked(&self.index).see_store(&name, read, listing);
-            self.wake(woken);
+        let name_of = |object: &DynamicObject| StoreName { kind, name: ObjectName::of(&object.metadata) };
+        let resource = stores(kind);
+        let (stream, metrics) = (objects(client, &resource, namespace), &self.statistics.metrics);
+        let plural = match kind {
+            StoreKind::Namespaced => secret_store::PLURAL,
+            StoreKind::Cluster => secret_store::CLUSTER_PLURAL,
         };
-        let mut stream = pin!(objects(client, &stores(kind), namespace));
-        let mut listing: Listing = 0;
-        let mut listed_once = false;
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(Event::Init) => listing += 1,
-                Ok(Event::InitApply(object) | Event::Apply(object)) => see(object, listing),
-                Ok(Event::InitDone) => {
-                    let woken = locked(&self.index).finish_store_listing(kind, namespace, listing);
-                    self.wake(woken);
-                    if !listed_once {
-                        listed_once = true;
-                        listed.one();
-                    }
+        follow(stream, plural, namespace, metrics, listed, |told| {
+            let mut index = locked(&self.index);
+            let woken = match told {
+                Told::Is(object, listing) => {
+                    let name = name_of(&object);
+                    let read = Read::of(object, |metadata, data| SecretStore::decode(kind, metadata, data));
+                    index.see_store(&name, read, listing)
                 }
-                Ok(Event::Delete(object)) => {
-                    let woken = locked(&self.index).forget_store(&name_of(&object.metadata));
-                    self.wake(woken);
-                }
-                Err(error) => {
-                    self.statistics.metrics.watch_restarted(match kind {
-                        StoreKind::Namespaced => "secretstores",
-                        StoreKind::Cluster => "clustersecretstores",
-                    });
-                    let kind = kind.as_str();
-                    tracing::warn!(namespace, kind, error = chain(&error), "watch of the stores interrupted");
-                }
-            }
-        }
+                Told::Complete(listing) => index.finish_store_listing(kind, namespace, listing),
+                Told::Gone(object, _) => index.forget_store(&name_of(&object)),
+            };
+            drop(index);
+            self.wake(woken);
+        })
+        .await;
     }
 
     async fn follow_objects(&self, client: &Client, namespace: Option<&str>, listed: &Listed) {
-        let mut stream = pin!(objects(client, &external_secrets(), namespace));
-        let mut listing: Listing = 0;
-        let mut listed_once = false;
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(Event::Init) => listing += 1,
-                Ok(Event::InitApply(object) | Event::Apply(object)) => {
-                    let name = ObjectName::of(&object.metadata);
-                    let read = match ExternalSecret::decode(object.metadata.clone(), &object.data) {
-                        Ok(object) => Read::Whole(Arc::new(object)),
-                        Err(error) => Read::Broken(Arc::new((object.metadata, object.data, error))),
-                    };
-                    if locked(&self.index).see_object(&name, read, listing) {
-                        self.queue.add(name);
-                    }
-                }
-                Ok(Event::InitDone) => {
-                    locked(&self.index).finish_object_listing(namespace, listing);
-                    if !listed_once {
-                        listed_once = true;
-                        listed.one();
-                    }
-                }
-                Ok(Event::Delete(object)) => locked(&self.index).forget_object(&ObjectName::of(&object.metadata)),
-                Err(error) => {
-                    self.statistics.metrics.watch_restarted("externalsecrets");
-                    tracing::warn!(namespace, error = chain(&error), "watch of the ExternalSecrets interrupted");
+        let (stream, metrics) = (objects(client, &external_secrets(), namespace), &self.statistics.metrics);
+        follow(stream, external_secret::PLURAL, namespace, metrics, listed, |told| match told {
+            Told::Is(object, listing) => {
+                let name = ObjectName::of(&object.metadata);
+                let is_news = locked(&self.index).see_object(&name, Read::of(object, ExternalSecret::decode), listing);
+                if is_news {
+                    self.queue.add(name);
                 }
             }
-        }
+            Told::Complete(listing) => locked(&self.index).finish_object_listing(namespace, listing),
+            Told::Gone(object, _) => locked(&self.index).forget_object(&ObjectName::of(&object.metadata)),
+        })
+        .await;
     }
 
     /// A Secret as the watch tells it; `None`: it is gone.
@@ -219,5 +181,5 @@ fn objects(
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
     };
-    watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff()
+    watcher(api, watcher::Config::default().page_size(PAGE))
 }
