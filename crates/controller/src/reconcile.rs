@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use bulla_api::{SealedSecret, SealedSecretStatus};
 use bulla_sealed::{Hint, KeyRing, SealingKey, UnsealOptions};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, GetParams};
 use kube::core::{ApiResource, Request};
@@ -213,7 +212,10 @@ impl Context {
             self.write_status(name, sealed, fingerprint, change).await?;
         }
         if news {
-            self.write_event(&event::of(&sealed.metadata, &settled.outcome, now)).await;
+            let event = event::of(&sealed.metadata, &settled.outcome, now);
+            if event::write(&self.client, &event).await {
+                self.statistics.wrote(SEALED_SECRET, Written::Event);
+            }
         }
         Ok(())
     }
@@ -260,26 +262,6 @@ impl Context {
             .map(metadata_only)
             .map_err(|error| ApiError::Unreachable(error.to_string()))?;
         answer(self.client.request_text(request)).await.map(drop)
-    }
-
-    /// An event that cannot be written is no reason to do anything twice.
-    async fn write_event(&self, event: &Event) {
-        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
-        let written = async {
-            let body = serde_json::to_vec(event).map_err(|_| ApiError::Unreadable)?;
-            let request = Request::new(Event::url_path(&(), Some(namespace)))
-                .create(&parameters(), body)
-                .map(metadata_only)
-                .map_err(|error| ApiError::Unreachable(error.to_string()))?;
-            answer(self.client.request_text(request)).await
-        };
-        match written.await {
-            Ok(_) => self.statistics.wrote(SEALED_SECRET, Written::Event),
-            Err(error) => {
-                let name = event.involved_object.name.as_deref().unwrap_or_default();
-                tracing::debug!(sealedsecret = %format_args!("{namespace}/{name}"), %error, "event not written");
-            }
-        }
     }
 
     async fn read(&self, name: &ObjectName, parameters: &GetParams) -> Result<Option<DynamicObject>, ApiError> {

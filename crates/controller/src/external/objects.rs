@@ -5,21 +5,18 @@ use bulla_api::secret_store;
 use bulla_crypto::SecretBytes;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, EventSource, Namespace, ObjectReference, ServiceAccount};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, Request};
 use kube::{Api, Client, Resource as _};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::index::StoreName;
+use crate::event::{self, About};
 use crate::name::ObjectName;
-use crate::secrets::{ApiError, FIELD_MANAGER, answer, metadata_only, parameters};
-use crate::status::shortened;
+use crate::secrets::{ApiError, FIELD_MANAGER, answer};
 
-/// Longest message of an event, in bytes.
-const LONGEST_MESSAGE: usize = 1024;
 /// How upstream calls itself in events.
 const COMPONENT: &str = "external-secrets";
 
@@ -52,15 +49,6 @@ pub(crate) fn stores(kind: StoreKind) -> ApiResource {
 #[derive(Clone)]
 pub(crate) struct Objects {
     client: Client,
-}
-
-/// An object that something is said about.
-#[derive(Clone, Debug)]
-pub(crate) struct Subject<'a> {
-    /// Its kind.
-    pub(crate) kind: &'static str,
-    /// Its metadata.
-    pub(crate) metadata: &'a ObjectMeta,
 }
 
 impl Objects {
@@ -98,59 +86,17 @@ impl Objects {
         answer(api.patch_metadata(name, &patch_parameters(), &Patch::Merge(patch))).await.map(drop)
     }
 
-    /// Says something about an object. That it cannot be said is no reason to do anything twice.
+    /// Says something about an object of this group; whether that was possible.
     pub(crate) async fn tell(
         &self,
-        subject: &Subject<'_>,
-        warning: bool,
-        reason: &str,
-        message: &str,
+        kind: &'static str,
+        metadata: &ObjectMeta,
+        (warning, reason, message): (bool, &str, &str),
         now: Timestamp,
     ) -> bool {
-        let metadata = subject.metadata;
-        let name = metadata.name.clone().unwrap_or_default();
-        // Events about what has no namespace are kept in `default`.
-        let namespace = metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
-        let event = Event {
-            metadata: ObjectMeta {
-                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
-                namespace: Some(namespace.clone()),
-                ..ObjectMeta::default()
-            },
-            involved_object: ObjectReference {
-                api_version: Some(external_secret::API_VERSION.to_owned()),
-                kind: Some(subject.kind.to_owned()),
-                name: Some(name.clone()),
-                namespace: metadata.namespace.clone(),
-                uid: metadata.uid.clone(),
-                resource_version: metadata.resource_version.clone(),
-                ..ObjectReference::default()
-            },
-            type_: Some(if warning { "Warning" } else { "Normal" }.to_owned()),
-            reason: Some(reason.to_owned()),
-            message: Some(shortened(message, LONGEST_MESSAGE)),
-            source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
-            reporting_component: Some(COMPONENT.to_owned()),
-            count: Some(1),
-            first_timestamp: Some(Time(now)),
-            last_timestamp: Some(Time(now)),
-            ..Event::default()
-        };
-        let written = async {
-            let body = serde_json::to_vec(&event).map_err(|_| ApiError::Unreadable)?;
-            let request = Request::new(Event::url_path(&(), Some(&namespace)))
-                .create(&parameters(), body)
-                .map(metadata_only)
-                .map_err(|error| ApiError::Unreachable(error.to_string()))?;
-            answer(self.client.request_text(request)).await
-        };
-        match written.await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::debug!(kind = subject.kind, object = %ObjectName::of(metadata), %error, "event not written");
-                false
-            }
-        }
+        let about = About { api_version: external_secret::API_VERSION, kind, component: COMPONENT, metadata };
+        let event = about.event(if warning { "Warning" } else { "Normal" }, reason, message, now);
+        event::write(&self.client, &event).await
     }
 
     /// One entry of a ConfigMap; `None` if there is none.
@@ -233,11 +179,6 @@ impl Objects {
             Err(error) => Err(error),
         }
     }
-}
-
-/// The resource of a store.
-pub(crate) fn resource_of(store: &StoreName) -> ApiResource {
-    stores(store.kind)
 }
 
 fn patch_parameters() -> PatchParams {

@@ -8,23 +8,27 @@
 //! Nothing is written but what differs. An answer that is empty, or none, takes nothing away from a Secret: only a store that says it has
 //! no such secret does, where `deletionPolicy` asks for it.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bulla_api::external_secret::{CREATED_BY_LABEL, CreationPolicy, DeletionPolicy, FINALIZER, KIND};
+use bulla_api::external_secret::{
+    CREATED_BY_LABEL, CreationPolicy, DeletionPolicy, ExternalSecretStatus, FINALIZER, KIND,
+};
 use bulla_api::{ExternalSecret, SecretStore};
 use bulla_sealed::KeyRing;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::broker::{Broker, BrokerError};
 use super::fetch::{FetchFailure, Fetched, Problem, fetch};
-use super::hash::{created_by, field_manager};
+use super::hash::{created_by, field_manager, synced_version};
 use super::index::{Found, Index, Read, StoreName, Woken, Work};
-use super::objects::{Objects, Subject, external_secrets};
+use super::objects::{Objects, external_secrets};
 use super::open::OpenError;
 use super::plan::{Change, PlanError, controls, is_as_written, plan};
 use super::pool::{Pool, locked};
@@ -64,7 +68,7 @@ pub(crate) struct External {
     /// Which of the stores that name a controller are ours.
     pub(crate) class: String,
     /// Stores that are to be asked though they were found good.
-    pub(crate) doubted: Mutex<std::collections::HashSet<StoreName>>,
+    pub(crate) doubted: Mutex<HashSet<StoreName>>,
 }
 
 /// When to come back.
@@ -119,7 +123,7 @@ impl External {
                 if metadata.deletion_timestamp.is_some() {
                     return self.let_go(metadata).await;
                 }
-                let status = value.get("status").map(bulla_api::external_secret::ExternalSecretStatus::from_json);
+                let status = value.get("status").map(ExternalSecretStatus::from_json);
                 let object = ExternalSecret {
                     metadata: metadata.clone(),
                     status: status.unwrap_or_default(),
@@ -315,7 +319,7 @@ impl External {
     }
 
     /// Lets an object go that is being deleted. Its Secret follows it by the garbage collector's hand.
-    async fn let_go(&self, metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> (Found, Next) {
+    async fn let_go(&self, metadata: &ObjectMeta) -> (Found, Next) {
         if metadata.finalizers.iter().flatten().any(|it| it == FINALIZER) {
             match self.objects.remove_finalizer(metadata, FINALIZER).await {
                 Ok(()) => {}
@@ -384,7 +388,7 @@ impl External {
                 Ok(()) => {
                     if let Some(change) = change {
                         self.statistics.wrote(EXTERNAL_SECRET, Written::Status);
-                        object.status = bulla_api::external_secret::ExternalSecretStatus::from_json(&change.status);
+                        object.status = ExternalSecretStatus::from_json(&change.status);
                     }
                     if news {
                         self.tell(&object, outcome, now).await;
@@ -400,7 +404,7 @@ impl External {
                         // Only its status changed, or what no Secret depends on: what we have to say still holds.
                         Ok(Some(read)) if same_specification(&object.metadata, &read.metadata) => {
                             let status = read.data.get("status");
-                            let status = status.map(bulla_api::external_secret::ExternalSecretStatus::from_json);
+                            let status = status.map(ExternalSecretStatus::from_json);
                             object.metadata = read.metadata;
                             object.status = status.unwrap_or_default();
                         }
@@ -421,15 +425,14 @@ impl External {
     }
 
     async fn tell(&self, object: &ExternalSecret, outcome: &Outcome, now: Timestamp) {
-        let subject = Subject { kind: KIND, metadata: &object.metadata };
-        let (warning, reason, message) = match outcome {
+        let said = match outcome {
             Outcome::Synced { wrote: Some(Wrote::Created), .. } => (false, "Created", "secret created"),
             Outcome::Synced { wrote: Some(Wrote::Updated), .. } => (false, "Updated", "secret updated"),
             Outcome::Synced { wrote: Some(Wrote::Deleted), .. } => (false, "Deleted", "secret deleted"),
             Outcome::Synced { reason, message, .. } => (false, *reason, message.as_str()),
             Outcome::Failed { message, .. } => (true, "UpdateFailed", message.as_str()),
         };
-        if self.objects.tell(&subject, warning, reason, message, now).await {
+        if self.objects.tell(KIND, &object.metadata, said, now).await {
             self.statistics.wrote(EXTERNAL_SECRET, Written::Event);
         }
     }
@@ -464,11 +467,8 @@ fn is_right(object: &ExternalSecret, existing: Option<&Secret>, ring: &KeyRing) 
     }
 }
 
-fn same_specification(
-    a: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    b: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-) -> bool {
-    a.uid == b.uid && super::hash::synced_version(a) == super::hash::synced_version(b) && b.deletion_timestamp.is_none()
+fn same_specification(a: &ObjectMeta, b: &ObjectMeta) -> bool {
+    a.uid == b.uid && synced_version(a) == synced_version(b) && b.deletion_timestamp.is_none()
 }
 
 fn next(due: Due, now: Timestamp) -> Next {

@@ -13,7 +13,7 @@ use bulla_stores::Usable;
 use jiff::Timestamp;
 
 use super::index::{Read, StoreName};
-use super::objects::{Subject, resource_of};
+use super::objects::stores;
 use super::open::OpenError;
 use super::pool::locked;
 use super::reconcile::External;
@@ -127,7 +127,7 @@ impl External {
         let Some(change) = status::next_of_store(store, verdict.ready, verdict.reason, &verdict.message, now) else {
             return false;
         };
-        match self.objects.patch_status(&resource_of(name), &store.metadata, &change.status).await {
+        match self.objects.patch_status(&stores(name.kind), &store.metadata, &change.status).await {
             Ok(()) => self.statistics.wrote(name.kind.as_str(), Written::Status),
             Err(error) if error.is_not_found() => return false,
             Err(error) => {
@@ -146,8 +146,7 @@ impl External {
         } else {
             tracing::warn!(store = %ObjectName::of(&store.metadata), kind = name.kind.as_str(), reason, "{message}");
         }
-        let subject = Subject { kind: name.kind.as_str(), metadata: &store.metadata };
-        if self.objects.tell(&subject, !verdict.ready, reason, message, now).await {
+        if self.objects.tell(name.kind.as_str(), &store.metadata, (!verdict.ready, reason, message), now).await {
             self.statistics.wrote(name.kind.as_str(), Written::Event);
         }
         verdict.ready
