@@ -8,10 +8,9 @@ mod vault;
 mod writing;
 
 use std::sync::Once;
-use std::time::Duration;
 
 use bulla_api::definition;
-use bulla_controller::{Counts, ExternalOptions, Options, Running};
+use bulla_controller::{ExternalOptions, Options, Running};
 use bulla_testkit::control_plane::{ControlPlane, wait_for};
 use serde_json::{Value, json};
 
@@ -105,19 +104,6 @@ impl External {
             let secret = self.fixture.get("secret", name)?;
             (crate::fixture::values_of(&secret) == *expected).then_some(())
         });
-    }
-}
-
-/// Waits until the controller has nothing to do, and the watches have nothing more to tell of what it did.
-pub(crate) async fn settle(running: &Running) -> Counts {
-    let mut before = running.counts();
-    loop {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        let now = running.counts();
-        if now == before && running.is_idle() {
-            return now;
-        }
-        before = now;
     }
 }
 

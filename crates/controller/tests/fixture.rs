@@ -5,7 +5,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use bulla_api::SealedSecret;
-use bulla_controller::{KeyOptions, Namespaces, Options, Running};
+use bulla_controller::{Counts, KeyOptions, Namespaces, Options, Running};
 use bulla_crypto::{PrivateKey, encoding, pem};
 use bulla_sealed::{Certificate, CertificateRequest, Scope, SealOptions, seal};
 use bulla_testkit::control_plane::{ControlPlane, Namespace, wait_for};
@@ -225,6 +225,19 @@ impl Fixture {
 /// Waits for an answer in the middle of a test that is not written as if it had to.
 fn wait<T>(answer: impl Future<Output = T>) -> T {
     block_in_place(|| Handle::current().block_on(answer))
+}
+
+/// Waits until the controller has nothing to do, and the watches have nothing more to tell of what it did.
+pub(crate) async fn settle(running: &Running) -> Counts {
+    let mut before = running.counts();
+    loop {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let now = running.counts();
+        if now == before && running.is_idle() {
+            return now;
+        }
+        before = now;
+    }
 }
 
 pub(crate) fn seal_manifest(key: &Key, secret: &Value, scope: Option<Scope>) -> Value {

@@ -6,8 +6,8 @@ use bulla_testkit::control_plane::wait_for;
 use bulla_testkit::needs_peers;
 use serde_json::json;
 
-use crate::external::{External, data, settle};
-use crate::fixture::{Fixture, Key, PATIENCE, get};
+use crate::external::{External, data};
+use crate::fixture::{Fixture, Key, PATIENCE, get, settle};
 use crate::peers::Upstream;
 
 /// What is said of one name, and its series.

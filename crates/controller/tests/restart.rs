@@ -1,14 +1,12 @@
 //! An idle cluster is silent: nothing changed, nothing done, a restart included.
 
-use std::time::Duration;
-
-use bulla_controller::{Counts, Running};
+use bulla_controller::Counts;
 use bulla_testkit::control_plane::wait_for;
 use bulla_testkit::needs_peers;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Key, PATIENCE};
+use crate::fixture::{Fixture, Key, PATIENCE, settle};
 
 /// Versions of every object that the controller could write, and the number of events.
 fn state(fixture: &Fixture) -> Vec<String> {
@@ -20,19 +18,6 @@ fn state(fixture: &Fixture) -> Vec<String> {
     }
     versions.sort();
     versions
-}
-
-/// Waits until the controller has nothing to do, and the watches have nothing more to tell of what it did.
-async fn settle(running: &Running) -> Counts {
-    let mut before = running.counts();
-    loop {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        let now = running.counts();
-        if now == before && running.is_idle() {
-            return now;
-        }
-        before = now;
-    }
 }
 
 /// Objects that end in every way: opened, with a key each; refused by the keys, by the object, by the Secret.

@@ -6,8 +6,8 @@ use bulla_testkit::control_plane::wait_for;
 use bulla_testkit::needs_peers;
 use serde_json::json;
 
-use super::{External, data, settle};
-use crate::fixture::{PATIENCE, condition};
+use super::{External, data};
+use crate::fixture::{PATIENCE, condition, settle};
 
 /// SHA3-224 of `map[a:[111 110 101]]`, computed by Python's hashlib.
 const HASH_OF_UPSTREAM: &str = "7a72c388fc8d47f69a4b32e886a723d2f754bd4afc2f1515089d39ec";

@@ -228,13 +228,13 @@ async fn a_key_is_asked_for_once_for_all_who_need_it() {
     external.fixture.namespace.apply(&objects.join("\n---\n"));
     let running = external.start().await;
     wait_for("all Secrets", 2 * PATIENCE, || (running.counts().secret_writes == OBJECTS as u64).then_some(()));
-    super::settle(&running).await;
+    crate::fixture::settle(&running).await;
     assert_eq!(external.values("db-41"), json!({"a": "a-1", "b": "b-1"}));
     assert_eq!(relay.reads(), KEYS, "reads of the store");
     running.stop().await;
     // Nothing is due: nothing is asked.
     let running = external.start().await;
-    super::settle(&running).await;
+    crate::fixture::settle(&running).await;
     assert_eq!(relay.reads(), KEYS, "reads after a restart");
     running.stop().await;
 }

@@ -3,8 +3,8 @@
 use bulla_testkit::needs_peers;
 use serde_json::json;
 
-use super::{External, data, settle};
-use crate::fixture::{condition, status_of};
+use super::{External, data};
+use crate::fixture::{condition, settle, status_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_become_a_secret_with_upstreams_marks() {
