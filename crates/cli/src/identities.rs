@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bulla_crypto::SecretBytes;
+use bulla_keys::KeySources;
 use bulla_keys::age::{
     AgeIdentities, IdentityKind, IdentitySource, Place, Reading, SourceContent, configuration_directory,
     identity_places,
 };
-use bulla_sops::KeySources;
 use bulla_wipe::Wiping;
 
 use crate::context::Context;
@@ -41,12 +41,7 @@ impl IdentityArgs {
     /// # Errors
     /// As [`IdentityArgs::gather`].
     pub(crate) fn sources<'a>(&self, cx: &'a Context) -> Result<KeySources<'a>, CommandError> {
-        Ok(KeySources {
-            age: self.gather(cx)?,
-            vault: LazyLock::new(Box::new(|| services::vault(cx))),
-            kms: LazyLock::new(Box::new(|| services::kms(cx))),
-            memory: Arc::default(),
-        })
+        Ok(services::key_sources(cx, self.gather(cx)?))
     }
 
     /// Reads them. What cannot be read is told if nothing else fits, except for a file that `--identity` names.

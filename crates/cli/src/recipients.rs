@@ -5,15 +5,19 @@
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bulla_keys::age::{AgeIdentities, AgeKey, check_recipient};
-use bulla_keys::aws::{AwsKey, AwsKeyName, Kms, read_context};
-use bulla_keys::vault::{Vault, VaultKey, VaultKeyName, VaultNameError};
-use bulla_keys::{KeyName, MasterKey};
+use bulla_keys::age::AgeIdentities;
+use bulla_keys::aws::{AwsKeyName, read_context};
+use bulla_keys::azure::AzureKeyName;
+use bulla_keys::gcp::GcpKeyName;
+use bulla_keys::huawei::HuaweiKeyName;
+use bulla_keys::pgp::PgpKeyName;
+use bulla_keys::vault::VaultKeyName;
+use bulla_keys::{KeyName, KeyNameError, KeySources, MasterKey};
 use bulla_services::NamedBy;
 use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
-use bulla_sops::{Later, Metadata, NothingSelected, Recipe, Selector, SelectorKind};
+use bulla_sops::{Metadata, NothingSelected, Recipe, Selector, SelectorKind};
 
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
@@ -43,6 +47,22 @@ pub(crate) struct RecipeArgs {
     /// Keys of AWS KMS that can open it, separated by commas: an ARN, or ARN+ROLE with the role that is assumed for it
     #[arg(short, long, value_name = "ARN", value_delimiter = ',', env = "SOPS_KMS_ARN", hide_env_values = true)]
     kms: Vec<String>,
+
+    /// Fingerprints of OpenPGP keys that can open it, separated by commas
+    #[arg(short, long, value_name = "FINGERPRINT", value_delimiter = ',', env = "SOPS_PGP_FP", hide_env_values = true)]
+    pgp: Vec<String>,
+
+    /// Keys of Google Cloud KMS that can open it, separated by commas: projects/P/locations/L/keyRings/R/cryptoKeys/K
+    #[arg(long, value_name = "ID", value_delimiter = ',', env = "SOPS_GCP_KMS_IDS", hide_env_values = true)]
+    gcp_kms: Vec<String>,
+
+    /// Keys of Huawei Cloud KMS that can open it, separated by commas: REGION:ID
+    #[arg(long, value_name = "KEY", value_delimiter = ',', env = "SOPS_HUAWEICLOUD_KMS_IDS", hide_env_values = true)]
+    hckms: Vec<String>,
+
+    /// Keys of Azure Key Vault that can open it, separated by commas: https://NAME.vault.azure.net/keys/NAME/VERSION
+    #[arg(long, value_name = "URL", value_delimiter = ',', env = "SOPS_AZURE_KEYVAULT_URLS", hide_env_values = true)]
+    azure_kv: Vec<String>,
 
     /// Profile whose credentials are used for the keys of --kms
     #[arg(long, value_name = "NAME")]
@@ -101,10 +121,8 @@ struct SelectorArgs {
 pub(crate) struct Recipients<'a> {
     args: &'a RecipeArgs,
     selector: Option<Selector>,
-    /// Who is asked if a plugin of age asks.
-    identities: Arc<AgeIdentities>,
-    vault: Later<'a, Vault>,
-    kms: Later<'a, Kms>,
+    /// What keys wrap with.
+    sources: KeySources<'a>,
     /// Whom the command line names.
     named: Vec<KeyName>,
     /// The encryption context of the command line.
@@ -173,16 +191,33 @@ impl RecipeArgs {
         Self { config, ..Self::default() }
     }
 
-    /// The keys named, with this encryption context. A comma at the end adds none, and neither does a variable that is empty.
-    fn named(&self, context: &[(String, String)]) -> Vec<KeyName> {
+    /// The keys named, with this encryption context, in SOPS' order. A comma at the end adds none, and neither does a variable that is
+    /// empty.
+    fn named(&self, context: &[(String, String)]) -> Result<Vec<KeyName>, KeyNameError> {
+        fn names(names: &[String]) -> impl Iterator<Item = &str> {
+            names.iter().map(|name| name.trim()).filter(|name| !name.is_empty())
+        }
         let profile = self.aws_profile.as_deref().unwrap_or_default();
-        let names = |names: &'_ [String]| -> Vec<String> {
-            names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
-        };
-        let age = names(&self.age).into_iter().map(KeyName::Age);
-        let kms = names(&self.kms).into_iter().map(|arn| KeyName::Aws(AwsKeyName::split(&arn, context, profile)));
-        let vault = names(&self.hc_vault_transit).into_iter().map(KeyName::Vault);
-        age.chain(kms).chain(vault).collect()
+        let mut keys = Vec::new();
+        keys.extend(names(&self.kms).map(|arn| KeyName::Aws(AwsKeyName::split(arn, context, profile))));
+        for id in names(&self.gcp_kms) {
+            keys.push(KeyName::Gcp(GcpKeyName::from_argument(id)?));
+        }
+        for id in names(&self.hckms) {
+            keys.push(KeyName::Huawei(HuaweiKeyName::from_argument(id)?));
+        }
+        for url in names(&self.azure_kv) {
+            keys.push(KeyName::Azure(AzureKeyName::from_url(url)?));
+        }
+        for uri in names(&self.hc_vault_transit) {
+            keys.push(KeyName::Vault(VaultKeyName::from_uri(uri)?));
+        }
+        for fingerprint in names(&self.pgp) {
+            keys.push(KeyName::Pgp(PgpKeyName::from_argument(fingerprint)?));
+        }
+        keys.extend(names(&self.age).map(|recipient| KeyName::Age(recipient.to_owned())));
+        keys.iter().try_for_each(KeyName::check)?;
+        Ok(keys)
     }
 
     /// Checks what the command line says.
@@ -191,14 +226,7 @@ impl RecipeArgs {
     /// [`Exit::Usage`] for a recipient that is none, or an expression that does not compile.
     pub(crate) fn check<'a>(&'a self, cx: &'a Context) -> Result<Recipients<'a>, CommandError> {
         let context = read_context(self.encryption_context.as_deref().unwrap_or_default())?;
-        let named = self.named(&context);
-        for key in &named {
-            match key {
-                KeyName::Age(recipient) => check_recipient(recipient)?,
-                KeyName::Vault(uri) => VaultKeyName::from_uri(uri).map(drop)?,
-                KeyName::Aws(name) => name.check()?,
-            }
-        }
+        let named = self.named(&context)?;
         let given = &self.selector;
         let given = [
             (SelectorKind::EncryptedRegex, &given.encrypted_regex),
@@ -212,9 +240,8 @@ impl RecipeArgs {
         Ok(Recipients {
             args: self,
             selector: Selector::choose(given)?,
-            identities: Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal))),
-            vault: LazyLock::new(Box::new(|| services::vault(cx))),
-            kms: LazyLock::new(Box::new(|| services::kms(cx))),
+            // No identity wraps. But plugins of age may ask.
+            sources: services::key_sources(cx, Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal)))),
             named,
             context,
             rules: Mutex::default(),
@@ -248,7 +275,7 @@ impl Recipients<'_> {
             return Err(empty.at(path.display()).into());
         }
         let selector = self.selector.clone().or_else(|| rule.selector.clone());
-        Ok(self.recipe(keys, selector, rule.mac_only_encrypted).map_err(CommandError::from)?)
+        Ok(self.recipe(keys, selector, rule.mac_only_encrypted)?)
     }
 
     fn without_rule(&self) -> Result<FileRecipe, CommandError> {
@@ -259,7 +286,7 @@ impl Recipients<'_> {
             )
             .hint(format!("name recipients with `--age`, or once and for all in a rule in `{FILE_NAME}`")));
         }
-        Ok(self.recipe(&self.named, self.selector.clone(), false)?)
+        self.recipe(&self.named, self.selector.clone(), false)
     }
 
     fn recipe(
@@ -267,7 +294,7 @@ impl Recipients<'_> {
         keys: &[KeyName],
         selector: Option<Selector>,
         mac_only_encrypted: bool,
-    ) -> Result<FileRecipe, VaultNameError> {
+    ) -> Result<FileRecipe, CommandError> {
         let given = &self.args.selector;
         Ok(FileRecipe {
             keys: keys.iter().map(|key| self.master_key(key)).collect::<Result<_, _>>()?,
@@ -278,14 +305,9 @@ impl Recipients<'_> {
     }
 
     /// The key that the command line or a rule names.
-    fn master_key(&self, key: &KeyName) -> Result<Box<dyn MasterKey>, VaultNameError> {
-        Ok(match key {
-            KeyName::Vault(uri) => {
-                let name = VaultKeyName::from_uri(uri)?;
-                Box::new(VaultKey::new(name, NamedBy::Configuration, Arc::clone(&self.vault)))
-            }
-            KeyName::Aws(name) => Box::new(AwsKey::new(name.clone(), Arc::clone(&self.kms))),
-            KeyName::Age(recipient) => Box::new(AgeKey::new(recipient, Arc::clone(&self.identities))),
+    fn master_key(&self, name: &KeyName) -> Result<Box<dyn MasterKey>, CommandError> {
+        self.sources.key(name, NamedBy::Configuration).ok_or_else(|| {
+            CommandError::new(Exit::NoRecipient, format!("keys of the kind `{}` cannot be used", name.source()))
         })
     }
 

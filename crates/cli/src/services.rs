@@ -15,9 +15,11 @@ mod aws;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bulla_crypto::SecretBytes;
+use bulla_keys::KeySources;
+use bulla_keys::age::AgeIdentities;
 use bulla_keys::vault::Vault;
 use bulla_services::vault::{AllowedAddresses, Authorities, Login, Settings};
 use bulla_services::{Surroundings, Tried};
@@ -28,13 +30,21 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::context::Context;
 use crate::files::read_bytes;
 
-pub(crate) use aws::kms;
-
 /// Where a pod finds the token of its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
+/// The means of this command to use keys of every kind, with these identities of age. No service is met before a key of it is.
+pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'_> {
+    KeySources {
+        age,
+        vault: LazyLock::new(Box::new(|| vault(cx))),
+        kms: LazyLock::new(Box::new(|| aws::kms(cx))),
+        memory: Arc::default(),
+    }
+}
+
 /// The Vault servers of this command.
-pub(crate) fn vault(cx: &Context) -> Arc<Vault> {
+fn vault(cx: &Context) -> Arc<Vault> {
     Arc::new(Vault::new(settings(cx), Surroundings::new(runtime, random(cx))))
 }
 

@@ -39,7 +39,7 @@ pub use places::{IdentityKind, Place, Reading, configuration_directory, identity
 pub use prompt::{NoPrompt, PassphraseRequest, Prompt, Purpose};
 pub use source::{IdentitySource, ReadForRecipient, SourceContent};
 
-use crate::{KeyId, MasterKey, Source, Tried, UnwrapError, WrapError, WrappedKey};
+use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 use age::armor::{ArmoredWriter, Format};
 use age::{EncryptError, Encryptor};
 
@@ -108,8 +108,8 @@ impl AgeKey {
 
 #[async_trait]
 impl MasterKey for AgeKey {
-    fn id(&self) -> KeyId {
-        KeyId { source: Source::Age, name: self.recipient.clone() }
+    fn name(&self) -> KeyName {
+        KeyName::Age(self.recipient.clone())
     }
 
     async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError> {

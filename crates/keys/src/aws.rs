@@ -29,7 +29,7 @@ use bulla_services::{ServiceError, Surroundings};
 
 pub use name::{AwsKeyName, AwsNameError, read_context};
 
-use crate::{KeyId, MasterKey, Source, Tried, UnwrapError, WrapError, WrappedKey};
+use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 use name::Arn;
 
 /// Longest wrapped key in bytes: what KMS takes.
@@ -185,17 +185,8 @@ fn is_of_its_region(error: &ServiceError) -> bool {
 
 #[async_trait]
 impl MasterKey for AwsKey {
-    fn id(&self) -> KeyId {
-        KeyId { source: Source::Kms, name: self.name.to_string() }
-    }
-
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        let AwsKeyName { arn, role, profile, .. } = self.name.clone();
-        vec![("arn", arn), ("role", role), ("aws_profile", profile)]
-    }
-
-    fn context(&self) -> Vec<(String, String)> {
-        self.name.context.clone()
+    fn name(&self) -> KeyName {
+        KeyName::Aws(self.name.clone())
     }
 
     async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError> {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
 
-use crate::{KeyId, MasterKey, Source, Tried, UnwrapError, WrapError, WrappedKey};
+use crate::{KeyName, MasterKey, Source, Tried, UnwrapError, WrapError, WrappedKey};
 
 /// What a [`FakeKey`] does when it is asked to unwrap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Behaviour {
 /// A key that keeps no secrets.
 #[derive(Debug)]
 pub struct FakeKey {
-    id: KeyId,
+    name: KeyName,
     behaviour: Behaviour,
     calls: Mutex<Calls>,
 }
@@ -37,10 +37,21 @@ pub struct Calls {
 }
 
 impl FakeKey {
-    /// A key of this kind and name.
+    /// A key of this kind; `name` stands in the first field that names such a key.
     pub fn new(source: Source, name: impl Into<String>, behaviour: Behaviour) -> Self {
-        let id = KeyId { source, name: name.into() };
-        Self { id, behaviour, calls: Mutex::default() }
+        let name = name.into();
+        let field = |field: &str| if field == source.fields()[0] { name.clone() } else { String::new() };
+        Self::named(KeyName::of_fields(source, field, Vec::new()), behaviour)
+    }
+
+    /// A key of this name.
+    pub fn named(name: KeyName, behaviour: Behaviour) -> Self {
+        Self { name, behaviour, calls: Mutex::default() }
+    }
+
+    /// What it writes before the secret.
+    fn prefix(&self) -> String {
+        format!("fake {} ", self.name.fields()[0].1)
     }
 
     /// How often it was called until now.
@@ -54,8 +65,8 @@ impl FakeKey {
 
 #[async_trait]
 impl MasterKey for FakeKey {
-    fn id(&self) -> KeyId {
-        self.id.clone()
+    fn name(&self) -> KeyName {
+        self.name.clone()
     }
 
     async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError> {
@@ -63,7 +74,7 @@ impl MasterKey for FakeKey {
         if self.behaviour == Behaviour::Fails {
             return Err(WrapError::Failed("told to fail".to_owned()));
         }
-        let mut text = format!("fake {} ", self.id.name);
+        let mut text = self.prefix();
         for byte in secret.expose_secret() {
             write!(text, "{byte:02x}").expect("a string takes whatever is written to it");
         }
@@ -77,8 +88,7 @@ impl MasterKey for FakeKey {
             Behaviour::KnowsNothing => return Ok(None),
             Behaviour::Works => {}
         }
-        let prefix = format!("fake {} ", self.id.name);
-        let Some(hex) = wrapped.as_str().strip_prefix(&prefix) else { return Ok(None) };
+        let Some(hex) = wrapped.as_str().strip_prefix(&self.prefix()) else { return Ok(None) };
         let malformed = || UnwrapError::Malformed("not hex".to_owned());
         let mut secret = Vec::with_capacity(hex.len() / 2);
         for at in (0..hex.len()).step_by(2) {

@@ -7,6 +7,10 @@
 //! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
 //! vault    transit keys of HashiCorp Vault and OpenBao
 //! aws      keys of AWS KMS
+//! pgp, gcp, azure, huawei   names of theirs
+//!
+//! name     what any of them is called
+//! sources  the means of a command: a name becomes a key
 //! memory   what services unwrapped: each wrapped key is asked for once a command
 //! fake     for tests (feature `fake`)
 //! ```
@@ -23,9 +27,15 @@
 
 pub mod age;
 pub mod aws;
+pub mod azure;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+pub mod gcp;
+pub mod huawei;
 pub mod memory;
+mod name;
+pub mod pgp;
+mod sources;
 pub mod vault;
 
 use std::fmt;
@@ -35,25 +45,16 @@ use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
 use bulla_services::ServiceError;
 pub use bulla_services::Tried;
+pub use name::{KeyName, KeyNameError};
+pub use sources::{KeySources, Later};
 
 /// A key that wraps data keys (or shares of one) and unwraps them again.
 ///
-/// One file per source: `age.rs`, `vault.rs`, `aws.rs`; `pgp.rs` and the others with their issue; `fake.rs` for tests.
+/// One file per source: `age.rs`, `vault.rs`, `aws.rs` and the others; `fake.rs` for tests.
 #[async_trait]
 pub trait MasterKey: fmt::Debug + Send + Sync {
-    /// Who this is: what the metadata calls it, and messages.
-    fn id(&self) -> KeyId;
-
-    /// The fields of the metadata that name it, beside `enc` and `created_at`. A key whose kind has one such field need not say.
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        let id = self.id();
-        vec![(id.source.fields()[0], id.name)]
-    }
-
-    /// The encryption context that the metadata holds for it, sorted: keys of AWS KMS may have one.
-    fn context(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
+    /// What the metadata calls it.
+    fn name(&self) -> KeyName;
 
     /// Wraps `secret`: a data key of 32 bytes, or a share of 33.
     ///
@@ -169,17 +170,6 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// A key as the command line and creation rules name it, whether or not it is one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum KeyName {
-    /// A recipient of age.
-    Age(String),
-    /// The URI of a transit key of Vault, see [`vault::VaultKeyName::from_uri`].
-    Vault(String),
-    /// A key of AWS KMS.
-    Aws(aws::AwsKeyName),
-}
-
 /// A wrapped data key as text, as the metadata's `enc` holds it: armored, base64 or a token, by source. Not a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WrappedKey(String);
@@ -207,7 +197,7 @@ impl From<String> for WrappedKey {
     }
 }
 
-/// Why a key could not wrap. The caller knows which key it was ([`MasterKey::id`]).
+/// Why a key could not wrap. The caller knows which key it was ([`MasterKey::name`]).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrapError {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
 use tokio::sync::OnceCell;
 
-use crate::{KeyId, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
+use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 
 /// Data keys, by the key and the text that they were unwrapped from. They are wiped with it.
 #[derive(Default)]
@@ -17,14 +17,8 @@ pub struct Memory {
     known: Mutex<HashMap<Question, Arc<Unwrapped>>>,
 }
 
-/// What a service is asked. The name of a key is for people: two contexts may look alike in it.
-#[derive(PartialEq, Eq, Hash)]
-struct Question {
-    id: KeyId,
-    fields: Vec<(&'static str, String)>,
-    context: Vec<(String, String)>,
-    wrapped: WrappedKey,
-}
+/// What a service is asked.
+type Question = (KeyName, WrappedKey);
 
 /// Empty until it was asked for and came.
 type Unwrapped = OnceCell<SecretBytes>;
@@ -36,11 +30,9 @@ impl Memory {
     }
 
     fn place(&self, key: &dyn MasterKey, wrapped: &WrappedKey) -> Arc<Unwrapped> {
-        let question =
-            Question { id: key.id(), fields: key.fields(), context: key.context(), wrapped: wrapped.clone() };
         // A panic elsewhere leaves at worst a place empty, which is filled again.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(question).or_default())
+        Arc::clone(known.entry((key.name(), wrapped.clone())).or_default())
     }
 }
 
@@ -58,16 +50,8 @@ struct Remembering<K> {
 
 #[async_trait]
 impl<K: MasterKey> MasterKey for Remembering<K> {
-    fn id(&self) -> KeyId {
-        self.key.id()
-    }
-
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        self.key.fields()
-    }
-
-    fn context(&self) -> Vec<(String, String)> {
-        self.key.context()
+    fn name(&self) -> KeyName {
+        self.key.name()
     }
 
     async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError> {
@@ -95,7 +79,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::Source;
 
     /// Fails the first time, and counts.
     #[derive(Debug, Default)]
@@ -103,8 +86,8 @@ mod tests {
 
     #[async_trait]
     impl MasterKey for Counting {
-        fn id(&self) -> KeyId {
-            KeyId { source: Source::Kms, name: "k".to_owned() }
+        fn name(&self) -> KeyName {
+            KeyName::Age("k".to_owned())
         }
 
         async fn wrap(&self, _: &SecretBytes) -> Result<WrappedKey, WrapError> {

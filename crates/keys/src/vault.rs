@@ -27,7 +27,7 @@ use bulla_services::vault::{Address, Call, Client, Login, Settings, object};
 use bulla_services::{NamedBy, ServiceError, Surroundings};
 pub use name::{VaultKeyName, VaultNameError};
 
-use crate::{KeyId, MasterKey, Source, Tried, UnwrapError, WrapError, WrappedKey};
+use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 use answer::Field;
 
 /// What every wrapped key begins with.
@@ -101,13 +101,8 @@ impl VaultKey {
 
 #[async_trait]
 impl MasterKey for VaultKey {
-    fn id(&self) -> KeyId {
-        KeyId { source: Source::HcVault, name: self.name.to_string() }
-    }
-
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        let VaultKeyName { address, engine_path, key_name } = self.name.clone();
-        vec![("vault_address", address), ("engine_path", engine_path), ("key_name", key_name)]
+    fn name(&self) -> KeyName {
+        KeyName::Vault(self.name.clone())
     }
 
     async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError> {

@@ -205,12 +205,13 @@ async fn wrap(data_key: &DataKey, recipe: &Recipe<'_>) -> Result<Vec<KeyEntry>, 
     let secret = data_key.to_secret_bytes();
     let mut entries: Vec<KeyEntry> = Vec::new();
     for key in recipe.keys {
-        let id = key.id();
+        let name = key.name();
+        let id = name.id();
         if entries.iter().any(|entry| entry.id() == id) {
             return Err(EncryptError::DuplicateKey(id));
         }
-        let wrapped = key.wrap(&secret).await.map_err(|source| EncryptError::Wrap { id: id.clone(), source })?;
-        entries.push(KeyEntry::new(*key, wrapped, LastModified::from(recipe.now)));
+        let wrapped = key.wrap(&secret).await.map_err(|source| EncryptError::Wrap { id, source })?;
+        entries.push(KeyEntry::new(name, wrapped, LastModified::from(recipe.now)));
     }
     Ok(entries)
 }

@@ -1,14 +1,11 @@
 //! Getting the data key: the file's master keys, tried in SOPS' order with what this command has.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bulla_crypto::{DataKey, DataKeyLengthError};
 use bulla_keys::age::{AgeIdentities, AgeKey};
-use bulla_keys::aws::{AwsKey, AwsKeyName, Kms};
-use bulla_keys::memory::Memory;
-use bulla_keys::vault::{Vault, VaultKey, VaultKeyName};
-use bulla_keys::{KeyId, MasterKey, Source, Tried, UnwrapError};
+use bulla_keys::{KeyId, KeyName, KeySources, MasterKey, Source, Tried, UnwrapError};
 use bulla_services::NamedBy;
 
 use crate::metadata::{KeyEntry, Metadata};
@@ -30,51 +27,17 @@ pub trait KeyRing: fmt::Debug + Sync {
 /// age only.
 impl KeyRing for Arc<AgeIdentities> {
     fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
-        let recipient = entry.field("recipient").filter(|_| entry.source() == Source::Age);
-        recipient.map(|recipient| -> Box<dyn MasterKey> { Box::new(AgeKey::new(recipient, Self::clone(self))) })
+        match entry.name() {
+            KeyName::Age(recipient) => Some(Box::new(AgeKey::new(recipient, Self::clone(self)))),
+            _ => None,
+        }
     }
 }
 
-/// Keys of every kind that can be used: the means of a whole command.
-#[derive(Debug)]
-pub struct KeySources<'a> {
-    /// The identities of age.
-    pub age: Arc<AgeIdentities>,
-    /// Vault, made ready for the first key that needs it: most commands never meet one.
-    pub vault: Later<'a, Vault>,
-    /// AWS KMS, likewise.
-    pub kms: Later<'a, Kms>,
-    /// What they unwrapped.
-    pub memory: Arc<Memory>,
-}
-
-/// Something that is made when it is first used.
-pub type Later<'a, T> = LazyLock<Arc<T>, Box<dyn FnOnce() -> Arc<T> + Send + 'a>>;
-
+/// Keys of every kind that can be used.
 impl KeyRing for KeySources<'_> {
     fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
-        let field = |name| entry.field(name).unwrap_or_default().to_owned();
-        match entry.source() {
-            Source::Age => self.age.master_key(entry),
-            Source::Kms => {
-                let name = AwsKeyName {
-                    arn: field("arn"),
-                    role: field("role"),
-                    context: entry.context().to_vec(),
-                    profile: field("aws_profile"),
-                };
-                Some(self.memory.of(AwsKey::new(name, Arc::clone(&self.kms))))
-            }
-            Source::HcVault => {
-                let name = VaultKeyName {
-                    address: field("vault_address"),
-                    engine_path: field("engine_path"),
-                    key_name: field("key_name"),
-                };
-                Some(self.memory.of(VaultKey::new(name, NamedBy::File, Arc::clone(&self.vault))))
-            }
-            Source::GcpKms | Source::HcKms | Source::AzureKv | Source::Pgp => None,
-        }
+        self.key(entry.name(), NamedBy::File)
     }
 }
 

@@ -42,7 +42,7 @@ pub use decrypt::{DecryptError, Opened, ReadError, ValueFault, decrypt};
 pub use edit::{Change, EditError, Edited, NewValue};
 pub use encrypt::{EncryptError, Encrypted, NothingSelected, Recipe, encrypt};
 pub use file::EncryptedFile;
-pub use keyring::{DataKeyError, KeyFailure, KeyReason, KeyRing, KeySources, Later};
+pub use keyring::{DataKeyError, KeyFailure, KeyReason, KeyRing};
 pub use metadata::{FORMAT_VERSION, KeyEntry, LastModified, METADATA_KEY, Metadata, MetadataError, has_metadata};
 pub use path::{KeyPath, PathError, PathStep, Place};
 pub use rotate::Difference;

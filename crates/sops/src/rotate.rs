@@ -34,7 +34,7 @@ pub struct Difference {
 impl Difference {
     /// Between a file with `metadata` and one that `recipe` makes.
     pub fn between(metadata: &Metadata, recipe: &Recipe<'_>) -> Self {
-        let wanted: Vec<KeyId> = recipe.keys.iter().map(|key| key.id()).collect();
+        let wanted: Vec<KeyId> = recipe.keys.iter().map(|key| key.name().id()).collect();
         let there: Vec<KeyId> = metadata.keys().map(KeyEntry::id).collect();
         let missing = |from: &[KeyId], others: &[KeyId]| -> Vec<KeyId> {
             from.iter().filter(|key| !others.contains(key)).cloned().collect()

@@ -20,10 +20,13 @@ mod fields;
 use std::path::{Path, PathBuf};
 
 use bulla_doc::{Document, Format, Kind, Node, ParseError, Position};
-use bulla_keys::KeyName;
-use bulla_keys::age::{RecipientError, check_recipient};
-use bulla_keys::aws::{AwsKeyName, AwsNameError};
-use bulla_keys::vault::{VaultKeyName, VaultNameError};
+use bulla_keys::aws::AwsKeyName;
+use bulla_keys::azure::AzureKeyName;
+use bulla_keys::gcp::GcpKeyName;
+use bulla_keys::huawei::HuaweiKeyName;
+use bulla_keys::pgp::PgpKeyName;
+use bulla_keys::vault::VaultKeyName;
+use bulla_keys::{KeyName, KeyNameError};
 use bulla_pattern::{Pattern, PatternError};
 
 use crate::selector::{Selector, SelectorError, SelectorKind};
@@ -64,6 +67,8 @@ pub struct Rule {
     pub mac_only_encrypted: bool,
     /// Does it name them itself, and not in a group?
     is_flat: bool,
+    /// The first key that is none, with its place. It matters only if the rule is used.
+    faulty: Option<(KeyNameError, Position)>,
     /// What it names and cannot be used yet, with its place.
     unsupported: Option<(&'static str, Position)>,
 }
@@ -146,35 +151,15 @@ pub enum RuleError {
         /// The path that it matches.
         file: String,
     },
-    /// A recipient is not one.
-    #[error("{position}: the rule for `{file}` names a recipient that is none")]
-    Recipient {
-        /// Where the rule is.
-        position: Position,
-        /// The path that it matches.
-        file: String,
-        /// What is wrong with it.
-        source: RecipientError,
-    },
-    /// A key of Vault is not one.
+    /// A key is not one.
     #[error("{position}: the rule for `{file}` names a key that is none")]
-    VaultKey {
-        /// Where the rule is.
+    Key {
+        /// Where it is.
         position: Position,
         /// The path that it matches.
         file: String,
         /// What is wrong with it.
-        source: VaultNameError,
-    },
-    /// A key of AWS KMS is not one.
-    #[error("{position}: the rule for `{file}` names a key that is none")]
-    AwsKey {
-        /// Where the rule is.
-        position: Position,
-        /// The path that it matches.
-        file: String,
-        /// What is wrong with it.
-        source: AwsNameError,
+        source: KeyNameError,
     },
 }
 
@@ -216,26 +201,10 @@ impl Rules {
         if let Some((what, position)) = rule.unsupported {
             return Err(RuleError::Unsupported { what, position, file });
         }
-        let position = rule.position;
-        for key in &rule.keys {
-            let file = || file.clone();
-            match key {
-                KeyName::Age(recipient) => check_recipient(recipient).map_err(|source| RuleError::Recipient {
-                    position,
-                    file: file(),
-                    source,
-                })?,
-                KeyName::Vault(uri) => VaultKeyName::from_uri(uri).map(drop).map_err(|source| RuleError::VaultKey {
-                    position,
-                    file: file(),
-                    source,
-                })?,
-                KeyName::Aws(name) => {
-                    name.check().map_err(|source| RuleError::AwsKey { position, file: file(), source })?;
-                }
-            }
+        match &rule.faulty {
+            Some((source, position)) => Err(RuleError::Key { position: *position, file, source: source.clone() }),
+            None => Ok(rule),
         }
-        Ok(rule)
     }
 }
 
@@ -263,8 +232,13 @@ const RULE_KEYS: &[&str] = &[
 const GROUP_KEYS: &[&str] = &["merge", "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault"];
 /// A key of KMS within a group.
 const KMS_KEYS: &[&str] = &["arn", "role", "context", "aws_profile"];
-/// Keys of a rule and of a group that name keys of kinds that cannot be used yet.
-const OTHER_KINDS: &[&str] = &["pgp", "gcp_kms", "hckms", "azure_keyvault"];
+/// What a rule's own keys are named by, which does not count beside groups.
+const KEYS_OF_RULE: &[&str] =
+    &["age", "pgp", "kms", "aws_profile", "gcp_kms", "hckms", "azure_keyvault", VAULT_OF_RULE];
+/// A key of Google's, of Huawei's, of Azure's within a group.
+const GCP_KEYS: &[&str] = &["resource_id"];
+const HUAWEI_KEYS: &[&str] = &["key_id"];
+const AZURE_KEYS: &[&str] = &["vaultUrl", "key", "version"];
 /// Where a rule, and where a group names keys of Vault.
 const VAULT_OF_RULE: &str = "hc_vault_transit_uri";
 const VAULT_OF_GROUP: &str = "hc_vault";
@@ -290,16 +264,13 @@ impl Rule {
             selector,
             mac_only_encrypted: fields.flag("mac_only_encrypted")?,
             is_flat: false,
+            faulty: None,
             unsupported: None,
         };
         let groups = fields.list("key_groups", "a list of groups")?.unwrap_or_default();
         if groups.is_empty() {
             rule.is_flat = true;
-            rule.add_keys(&fields, VAULT_OF_RULE)?;
-            let profile = fields.text("aws_profile")?.unwrap_or_default();
-            for arn in fields.names("kms")? {
-                rule.add_key(KeyName::Aws(AwsKeyName::split(&arn, &[], profile)));
-            }
+            rule.add_flat_keys(&fields)?;
             return Ok(rule);
         }
         if unknown == UnknownKeys::Refuse {
@@ -322,8 +293,7 @@ impl Rule {
         while let Some((group, is_merged)) = groups.pop() {
             let fields = Fields::new(group);
             if is_merged {
-                self.add_keys(&fields, VAULT_OF_GROUP)?;
-                self.add_keys_of_kms(&fields, unknown)?;
+                self.add_keys_of_group(&fields, unknown)?;
                 continue;
             }
             if unknown == UnknownKeys::Refuse {
@@ -336,23 +306,90 @@ impl Rule {
         Ok(())
     }
 
-    /// Adds the keys that a rule or a group names itself.
-    fn add_keys(&mut self, fields: &Fields<'_>, vault: &'static str) -> Result<(), RulesError> {
-        for name in fields.names("age")? {
-            self.add_key(KeyName::Age(name));
-        }
-        for uri in fields.names(vault)? {
-            self.add_key(KeyName::Vault(uri));
-        }
-        for kind in OTHER_KINDS {
-            if let Some(node) = fields.get(kind)
-                && !fields::is_empty(node)
-                && self.unsupported.is_none()
-            {
-                self.unsupported = Some((kind, node.position()));
-            }
+    /// Adds the keys that a rule names itself, in SOPS' order.
+    fn add_flat_keys(&mut self, fields: &Fields<'_>) -> Result<(), RulesError> {
+        self.add_names(fields, "age", |name| Ok(KeyName::Age(name.to_owned())))?;
+        self.add_names(fields, "pgp", |text| Ok(KeyName::Pgp(PgpKeyName::from_argument(text)?)))?;
+        let profile = fields.text("aws_profile")?.unwrap_or_default();
+        self.add_names(fields, "kms", |arn| Ok(KeyName::Aws(AwsKeyName::split(arn, &[], profile))))?;
+        self.add_names(fields, "gcp_kms", |id| Ok(KeyName::Gcp(GcpKeyName::from_argument(id)?)))?;
+        self.add_names(fields, "hckms", |id| Ok(KeyName::Huawei(HuaweiKeyName::from_argument(id)?)))?;
+        self.add_names(fields, "azure_keyvault", |url| Ok(KeyName::Azure(AzureKeyName::from_url(url)?)))?;
+        self.add_names(fields, VAULT_OF_RULE, |uri| Ok(KeyName::Vault(VaultKeyName::from_uri(uri)?)))
+    }
+
+    /// Adds the keys that a group names itself, in SOPS' order.
+    fn add_keys_of_group(&mut self, group: &Fields<'_>, unknown: UnknownKeys) -> Result<(), RulesError> {
+        self.add_names(group, "age", |name| Ok(KeyName::Age(name.to_owned())))?;
+        self.add_names(group, "pgp", |text| Ok(KeyName::Pgp(PgpKeyName::from_argument(text)?)))?;
+        self.add_mappings(group, "kms", KMS_KEYS, unknown, |fields| {
+            let text = |name| fields.text(name).map(|text| text.unwrap_or_default().to_owned());
+            Ok(KeyName::Aws(AwsKeyName {
+                arn: text("arn")?,
+                role: text("role")?,
+                context: fields.texts("context")?,
+                profile: text("aws_profile")?,
+            }))
+        })?;
+        self.add_mappings(group, "gcp_kms", GCP_KEYS, unknown, |fields| {
+            let resource_id = fields.text("resource_id")?.unwrap_or_default().to_owned();
+            Ok(KeyName::Gcp(GcpKeyName { resource_id }))
+        })?;
+        self.add_mappings(group, "hckms", HUAWEI_KEYS, unknown, |fields| {
+            let key_id = fields.text("key_id")?.unwrap_or_default().to_owned();
+            Ok(KeyName::Huawei(HuaweiKeyName { key_id }))
+        })?;
+        self.add_mappings(group, "azure_keyvault", AZURE_KEYS, unknown, |fields| {
+            let text = |name| fields.text(name).map(|text| text.unwrap_or_default().to_owned());
+            Ok(KeyName::Azure(AzureKeyName {
+                vault_url: text("vaultUrl")?,
+                name: text("key")?,
+                version: text("version")?,
+            }))
+        })?;
+        self.add_names(group, VAULT_OF_GROUP, |uri| Ok(KeyName::Vault(VaultKeyName::from_uri(uri)?)))
+    }
+
+    /// Adds the keys of a list of texts, or of a text with commas.
+    fn add_names(
+        &mut self,
+        fields: &Fields<'_>,
+        list: &'static str,
+        read: impl Fn(&str) -> Result<KeyName, KeyNameError>,
+    ) -> Result<(), RulesError> {
+        let position = fields.get(list).map_or_else(|| fields.position(), Node::position);
+        for text in fields.names(list)? {
+            self.add_key(read(&text), position);
         }
         Ok(())
+    }
+
+    /// Adds the keys of a list of mappings.
+    fn add_mappings(
+        &mut self,
+        group: &Fields<'_>,
+        list: &'static str,
+        known: &'static [&'static str],
+        unknown: UnknownKeys,
+        read: impl Fn(&Fields<'_>) -> Result<KeyName, RulesError>,
+    ) -> Result<(), RulesError> {
+        for key in group.list(list, "a list of mappings, one for each key")?.unwrap_or_default() {
+            let fields = Fields::new(key);
+            if unknown == UnknownKeys::Refuse {
+                fields.check(known)?;
+            }
+            self.add_key(Ok(read(&fields)?), fields.position());
+        }
+        Ok(())
+    }
+
+    /// Adds a key, once.
+    fn add_key(&mut self, key: Result<KeyName, KeyNameError>, position: Position) {
+        match key.and_then(|key| key.check().map(|()| key)) {
+            Ok(key) if self.keys.contains(&key) => {}
+            Ok(key) => self.keys.push(key),
+            Err(error) => drop(self.faulty.get_or_insert((error, position))),
+        }
     }
 }
 
@@ -369,30 +406,6 @@ impl Rule {
         }
         keys
     }
-
-    fn add_key(&mut self, key: KeyName) {
-        if !self.keys.contains(&key) {
-            self.keys.push(key);
-        }
-    }
-
-    /// Adds the keys of KMS that a group names.
-    fn add_keys_of_kms(&mut self, group: &Fields<'_>, unknown: UnknownKeys) -> Result<(), RulesError> {
-        for key in group.list("kms", "a list of keys: `arn`, `role`, `context`, `aws_profile`")?.unwrap_or_default() {
-            let fields = Fields::new(key);
-            if unknown == UnknownKeys::Refuse {
-                fields.check(KMS_KEYS)?;
-            }
-            let text = |name| fields.text(name).map(|text| text.unwrap_or_default().to_owned());
-            self.add_key(KeyName::Aws(AwsKeyName {
-                arn: text("arn")?,
-                role: text("role")?,
-                context: fields.texts("context")?,
-                profile: text("aws_profile")?,
-            }));
-        }
-        Ok(())
-    }
 }
 
 fn read_path_regex(fields: &Fields<'_>) -> Result<Option<Pattern>, RulesError> {
@@ -403,7 +416,7 @@ fn read_path_regex(fields: &Fields<'_>) -> Result<Option<Pattern>, RulesError> {
 
 /// SOPS ignores a rule's own keys where it has groups: who reads the rule thinks that they can decrypt.
 fn check_beside_groups(fields: &Fields<'_>) -> Result<(), RulesError> {
-    for key in ["age", "kms", "aws_profile", VAULT_OF_RULE].iter().chain(OTHER_KINDS) {
+    for key in KEYS_OF_RULE {
         if let Some(node) = fields.get(key)
             && !fields::is_empty(node)
         {

@@ -197,7 +197,7 @@ fn rotate_for(
     let last = file.metadata().last_modified.to_string().parse::<jiff::Timestamp>();
     let is_old = args.before.is_none_or(|before| last.is_ok_and(|last| last < before));
     let rotates = (args.all || !difference.is_none()) && is_old;
-    let readers = recipe.keys.iter().map(|key| key.id()).collect();
+    let readers = recipe.keys.iter().map(|key| key.name().id()).collect();
     let entry = Entry { difference, rotates, readers, opening: opening(file.metadata()), calls: Calls::default() };
     if !rotates || args.plan || args.check {
         return Ok(entry);

@@ -2,23 +2,25 @@
 
 use bulla_keys::age::RecipientError;
 use bulla_keys::aws::AwsNameError;
-use bulla_keys::vault::VaultNameError;
-use bulla_keys::{Source, Tried, UnwrapError};
+use bulla_keys::{KeyNameError, Source, Tried, UnwrapError};
 use bulla_services::ServiceError;
 use bulla_sops::{DataKeyError, KeyFailure, KeyReason};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
 
-impl From<RecipientError> for CommandError {
-    fn from(error: RecipientError) -> Self {
-        Self::new(Exit::Usage, error).hint("`bulla keygen age` makes an identity and prints its recipient")
+const KEYGEN: &str = "`bulla keygen age` makes an identity and prints its recipient";
+
+impl From<KeyNameError> for CommandError {
+    fn from(error: KeyNameError) -> Self {
+        let hint = matches!(error, KeyNameError::Age(_)).then_some(KEYGEN);
+        hint.into_iter().fold(Self::new(Exit::Usage, error), Self::hint)
     }
 }
 
-impl From<VaultNameError> for CommandError {
-    fn from(error: VaultNameError) -> Self {
-        Self::new(Exit::Usage, error)
+impl From<RecipientError> for CommandError {
+    fn from(error: RecipientError) -> Self {
+        KeyNameError::from(error).into()
     }
 }
 

@@ -120,7 +120,7 @@ async fn healthy_sources_that_do_not_fit_are_no_error_but_are_named() {
     assert!(key.unwrap(&wrapped()).await.unwrap().is_none());
     let tried: Vec<String> = key.tried().iter().map(ToString::to_string).collect();
     assert_eq!(tried, [format!("`other.txt`: 1 identity, for {}", OTHER.recipient)]);
-    assert_eq!(key.id().to_string(), format!("age {}", OURS.recipient));
+    assert_eq!(key.name().id().to_string(), format!("age {}", OURS.recipient));
 
     let nothing = AgeKey::new(&OURS.recipient, Arc::new(AgeIdentities::none()));
     assert!(matches!(nothing.unwrap(&wrapped()).await, Err(UnwrapError::NoIdentity(tried)) if tried.is_empty()));

@@ -80,7 +80,7 @@ fn what_a_transit_key_wraps_it_unwraps() {
     assert!(wrapped.as_str().starts_with("vault:v1:"), "{}", wrapped.as_str());
     assert_eq!(now(key.unwrap(&wrapped)).unwrap().unwrap().expose_secret(), data_key().expose_secret());
     let id = format!("hc_vault {}/v1/teams/shop/round-trip/keys/k", server.address());
-    assert_eq!(key.id().to_string(), id);
+    assert_eq!(key.name().id().to_string(), id);
     // What an older version of the key wrapped still opens, and new ones are wrapped with the new version.
     server.write("teams/shop/round-trip/keys/k/rotate", "{}");
     assert!(now(key.unwrap(&wrapped)).unwrap().is_some());

@@ -71,8 +71,7 @@ pub(crate) fn update<'d>(edits: &mut Edits<'d>, document: &'d Document, mac: &'d
 #[cfg(test)]
 mod tests {
     use bulla_doc::Format;
-    use bulla_keys::WrappedKey;
-    use bulla_keys::fake::{Behaviour, FakeKey};
+    use bulla_keys::{KeyName, WrappedKey};
 
     use super::*;
 
@@ -81,8 +80,7 @@ mod tests {
         let last_modified = LastModified::read("2026-01-02T03:04:05Z").unwrap();
         let key = |name: &str| {
             let wrapped = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n";
-            let key = FakeKey::new(Source::Age, name, Behaviour::Works);
-            KeyEntry::new(&key, WrappedKey::new(wrapped), last_modified)
+            KeyEntry::new(KeyName::Age(name.to_owned()), WrappedKey::new(wrapped), last_modified)
         };
         let keys = [key("age1a"), key("age1b")];
         let selector = Selector::default();

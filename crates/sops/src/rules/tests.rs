@@ -9,11 +9,7 @@ fn read(text: &str) -> Result<Rules, RulesError> {
 }
 
 fn shown(key: &KeyName) -> String {
-    match key {
-        KeyName::Age(recipient) => format!("age {recipient}"),
-        KeyName::Vault(uri) => format!("hc_vault {uri}"),
-        KeyName::Aws(name) => format!("kms {name}"),
-    }
+    key.id().to_string()
 }
 
 fn rule(text: &str, file: &str) -> String {
@@ -24,7 +20,7 @@ fn rule(text: &str, file: &str) -> String {
                 KeyName::Age(name) if name == ALICE => "alice".to_owned(),
                 KeyName::Age(name) if name == BOB => "bob".to_owned(),
                 KeyName::Aws(name) => name.to_string(),
-                KeyName::Age(_) | KeyName::Vault(_) => "another".to_owned(),
+                _ => "another".to_owned(),
             };
             let keys: Vec<_> = rule.keys.iter().map(name).collect();
             let selector = rule.selector.as_ref().map(|selector| format!(" {}: {}", selector.kind(), selector.text()));
@@ -111,22 +107,26 @@ creation_rules:
 }
 
 #[test]
-fn other_kinds_of_keys_are_an_error_of_the_file_that_needs_them_only() {
-    for (field, what, line) in [
-        ("pgp: F", "pgp", 5),
-        ("gcp_kms: [x]", "gcp_kms", 5),
-        ("hckms: [x]", "hckms", 5),
-        ("azure_keyvault: x", "azure_keyvault", 5),
-        ("key_groups: [{age: [ALICE]}, {age: [BOB]}]", "key_groups", 5),
-        ("key_groups: [{age: [ALICE], azure_keyvault: [{vaultUrl: x}]}]", "azure_keyvault", 5),
+fn a_key_that_is_none_is_an_error_of_the_file_that_needs_it_only() {
+    for (field, what) in [
+        ("age: x", "`x` is not an age recipient"),
+        ("pgp: F", "`F` is not the fingerprint of an OpenPGP key"),
+        ("gcp_kms: [x]", "`x` is not the resource id of a key"),
+        ("hckms: [x]", "`x` is not a key of Huawei Cloud"),
+        ("azure_keyvault: x", "`x` is not the URL of a key"),
+        ("hc_vault_transit_uri: x", "`x` is not the URI of a transit key"),
+        ("key_groups: [{age: [ALICE], azure_keyvault: [{vaultUrl: x}]}]", "`x/keys//` is not the URL of a key"),
     ] {
         let text =
             format!("creation_rules:\n    - path_regex: ^a$\n      age: ALICE\n    - path_regex: ^b$\n      {field}\n");
         assert_eq!(rule(&text, "/repository/a"), "alice");
-        let error = rule(&text, "/repository/b");
-        assert!(error.starts_with(&format!("line {line}, column ")), "{error}");
-        assert!(error.ends_with(&format!(": the rule for `b` uses `{what}`, which cannot be used yet")), "{error}");
+        let error = read(&text).unwrap().rule_for(Path::new("/repository/b")).map(|_| ()).unwrap_err();
+        let RuleError::Key { position, source, .. } = error else { panic!("{error}") };
+        assert!(source.to_string().starts_with(what), "{source}");
+        assert!(position.to_string().starts_with("line 5, column "), "{position}");
     }
+    let groups = "creation_rules: [{key_groups: [{age: [ALICE]}, {age: [BOB]}]}]";
+    assert!(rule(groups, "/repository/a").ends_with("the rule for `a` uses `key_groups`, which cannot be used yet"));
     assert_eq!(rule("creation_rules: [{pgp: '', kms: [], age: ALICE}]", "/repository/a"), "alice");
 }
 
@@ -171,7 +171,7 @@ fn what_is_wrong_is_named_with_its_line() {
 #[test]
 fn a_recipient_that_is_none_is_an_error_of_the_file_that_needs_it() {
     let error = rule("creation_rules: [{age: age1x}]", "/repository/a");
-    assert_eq!(error, "line 1, column 18: the rule for `a` names a recipient that is none");
+    assert_eq!(error, "line 1, column 19: the rule for `a` names a key that is none");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn keys_of_vault_stand_in_rules_and_in_groups() {
         assert_eq!(names(text), [alice.as_str(), &one, &two], "{text}");
     }
     let error = rule("creation_rules: [{hc_vault_transit_uri: 'https://vault/keys/x'}]", "/repository/a");
-    assert_eq!(error, "line 1, column 18: the rule for `a` names a key that is none");
+    assert_eq!(error, "line 1, column 19: the rule for `a` names a key that is none");
     let error = read("creation_rules: [{hc_vault_transit_uri: x, key_groups: [{age: [BOB]}]}]").unwrap_err();
     assert!(error.to_string().contains("`hc_vault_transit_uri` does not count beside `key_groups`"), "{error}");
 }
@@ -232,7 +232,7 @@ creation_rules:
         ("flat", format!("alice {KEY}+arn:aws:iam::123456789012:role/r||team {KEY}||team")),
         ("list", KEY.to_owned()),
         ("group", format!("{KEY} alice {KEY}+arn:aws:iam::123456789012:role/r|a:x,b:2|team")),
-        ("wrong", "line 16, column 7: the rule for `wrong` names a key that is none".to_owned()),
+        ("wrong", "line 17, column 7: the rule for `wrong` names a key that is none".to_owned()),
     ] {
         assert_eq!(rule(&text, &format!("/repository/{file}")), expected);
     }
@@ -249,7 +249,7 @@ creation_rules:
             "expected a mapping of names to texts",
         ),
         ("creation_rules: [{key_groups: [{kms: [{arn: x, region: y}]}]}]", "unknown key `region`"),
-        ("creation_rules: [{key_groups: [{kms: [x]}]}]", "expected a list of keys"),
+        ("creation_rules: [{key_groups: [{kms: [x]}]}]", "expected a list of mappings"),
         ("creation_rules: [{kms: x, key_groups: [{age: [ALICE]}]}]", "`kms` does not count beside `key_groups`"),
     ] {
         let error = read(text).unwrap_err().to_string();

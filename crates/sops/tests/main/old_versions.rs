@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
 use bulla_doc::{Document, Format};
-use bulla_keys::{KeyId, MasterKey, Source, UnwrapError, WrapError, WrappedKey};
+use bulla_keys::pgp::PgpKeyName;
+use bulla_keys::{KeyName, MasterKey, Source, UnwrapError, WrapError, WrappedKey};
 use bulla_sops::{KeyEntry, KeyRing};
 use bulla_testkit::{corpus, needs_peers};
 
@@ -15,8 +16,8 @@ struct Known(Vec<u8>);
 
 #[async_trait]
 impl MasterKey for Known {
-    fn id(&self) -> KeyId {
-        KeyId { source: Source::Pgp, name: "known".to_owned() }
+    fn name(&self) -> KeyName {
+        KeyName::Pgp(PgpKeyName { fingerprint: "known".to_owned() })
     }
 
     async fn wrap(&self, _: &SecretBytes) -> Result<WrappedKey, WrapError> {

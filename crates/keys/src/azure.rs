@@ -1,0 +1,5 @@
+//! Azure Key Vault.
+
+mod name;
+
+pub use name::{AzureKeyName, AzureNameError};

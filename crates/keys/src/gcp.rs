@@ -1,0 +1,5 @@
+//! Google Cloud KMS.
+
+mod name;
+
+pub use name::{GcpKeyName, GcpNameError};

@@ -1,0 +1,5 @@
+//! Huawei Cloud KMS.
+
+mod name;
+
+pub use name::{HuaweiKeyName, HuaweiNameError};

@@ -1,0 +1,43 @@
+//! The means of a whole command: the one place where a name becomes a key.
+
+use std::sync::{Arc, LazyLock};
+
+use bulla_services::NamedBy;
+
+use crate::age::{AgeIdentities, AgeKey};
+use crate::aws::{AwsKey, Kms};
+use crate::memory::Memory;
+use crate::vault::{Vault, VaultKey};
+use crate::{KeyName, MasterKey};
+
+/// What keys of each kind are used with.
+#[derive(Debug)]
+pub struct KeySources<'a> {
+    /// The identities of age.
+    pub age: Arc<AgeIdentities>,
+    /// Vault, made ready for the first key that needs it: most commands never meet one.
+    pub vault: Later<'a, Vault>,
+    /// AWS KMS, likewise.
+    pub kms: Later<'a, Kms>,
+    /// What they unwrapped.
+    pub memory: Arc<Memory>,
+}
+
+/// Something that is made when it is first used.
+pub type Later<'a, T> = LazyLock<Arc<T>, Box<dyn FnOnce() -> Arc<T> + Send + 'a>>;
+
+impl KeySources<'_> {
+    /// The key of this name, ready to wrap and unwrap; `None` for a kind that cannot be used. Whether it is one shows when it is used.
+    ///
+    /// What a service unwrapped for it is remembered in [`KeySources::memory`].
+    pub fn key(&self, name: &KeyName, named_by: NamedBy) -> Option<Box<dyn MasterKey>> {
+        match name {
+            KeyName::Age(recipient) => Some(Box::new(AgeKey::new(recipient, Arc::clone(&self.age)))),
+            KeyName::Aws(name) => Some(self.memory.of(AwsKey::new(name.clone(), Arc::clone(&self.kms)))),
+            KeyName::Vault(name) => {
+                Some(self.memory.of(VaultKey::new(name.clone(), named_by, Arc::clone(&self.vault))))
+            }
+            KeyName::Pgp(_) | KeyName::Gcp(_) | KeyName::Huawei(_) | KeyName::Azure(_) => None,
+        }
+    }
+}
