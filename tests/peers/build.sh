@@ -2,7 +2,7 @@
 # Builds the programs that the tests prove against, from the Go module proxy and PyPI, into a cache outside the repository.
 #
 #   build.sh [SET...]        build what is missing; when none is named, what the tests need: tools, controlplane, vault, moto,
-#                            pre-commit, corpus, charts; `make bench` needs gitleaks and detect-secrets, too, and
+#                            pre-commit, corpus, charts, functional-tests, ansible; `make bench` needs gitleaks and detect-secrets, too, and
 #                            `make bench-external` external-secrets
 #   build.sh --path SET      print the folder of a set; fail when it has not been built
 #   build.sh --versions      print what is pinned
@@ -15,7 +15,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers
-test_sets=(tools controlplane vault moto pre-commit corpus charts)
+test_sets=(tools controlplane vault moto pre-commit corpus charts functional-tests ansible)
 all_sets=("${test_sets[@]}" gitleaks detect-secrets external-secrets)
 minimum_go=1.26.4
 minimum_python=3.11
@@ -28,7 +28,7 @@ unset GOOS GOARCH
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
 
-is_of_python() { case $1 in moto | pre-commit | detect-secrets) ;; *) return 1 ;; esac; }
+is_of_python() { case $1 in moto | pre-commit | detect-secrets | ansible) ;; *) return 1 ;; esac; }
 
 check_prerequisites() { # [set...]
   local set has_python='' has_go=''
@@ -74,19 +74,25 @@ versions() {
     "vault                     $(pinned vault github.com/hashicorp/vault)" \
     "moto                      v$(pinned_wheel moto)" \
     "pre-commit                v$(pinned_wheel pre-commit)" \
+    "ansible-core              v$(pinned_wheel ansible ansible-core)" \
+    "community.sops            of ansible v$(sed -n 's/^ansible==\([^ ]*\).*/\1/p' "$here/ansible/collections.txt")" \
     "gitleaks                  $(pinned gitleaks github.com/zricethezav/gitleaks/v8)" \
     "detect-secrets            v$(pinned_wheel detect-secrets)" \
     "external-secrets          $(sed -n 's/^[^#][^ ]* \([^ ]*\) .*/\1/p' "$here/external-secrets/module")"
 }
 
-pinned_wheel() { sed -n "s/^$1==\\([^ ]*\\).*/\\1/p" "$here/$1/requirements.txt"; } # set
+pinned_wheel() { sed -n "s/^${2:-$1}==\\([^ ]*\\).*/\\1/p" "$here/$1/requirements.txt"; } # set [package]
 
-check_set() { [ "$1" = corpus ] || [ "$1" = charts ] || [ "$1" = external-secrets ] || is_of_python "$1" || module_folder "$1" >/dev/null; }
+check_set() { [ "$1" = corpus ] || [ "$1" = functional-tests ] || [ "$1" = charts ] || [ "$1" = external-secrets ] || is_of_python "$1" || module_folder "$1" >/dev/null; }
 
 # All that the result depends on.
 key() { # set
   if [ "$1" = corpus ]; then
     { cat "$here"/{oracle,controlplane}/go.{mod,sum}; declare -f build_corpus; } | sha256sum | cut -c1-16
+    return
+  fi
+  if [ "$1" = functional-tests ]; then
+    { rustc -vV; pinned oracle github.com/getsops/sops/v3; declare -f build_functional-tests; } | sha256sum | cut -c1-16
     return
   fi
   if [ "$1" = charts ]; then
@@ -100,7 +106,7 @@ key() { # set
   fi
   if is_of_python "$1"; then
     { "$python" -c 'import platform, sys; print(sys.version, sys.prefix, platform.machine())'
-      cat "$here/$1"/{requirements.txt,*.py}; declare -f build_environment "build_$1"; } 2>/dev/null | sha256sum | cut -c1-16
+      cat "$here/$1"/{*.txt,*.py}; declare -f build_environment "build_$1"; } 2>/dev/null | sha256sum | cut -c1-16
     return
   fi
   local folder; folder=$(module_folder "$1")
@@ -176,6 +182,36 @@ build_moto() { # folder
 build_pre-commit() { build_environment pre-commit "$1"; } # folder
 
 build_detect-secrets() { build_environment detect-secrets "$1"; } # folder
+
+# Ansible by itself knows nothing of SOPS: the collection that does comes in the wheel of all collections.
+build_ansible() { # folder
+  build_environment ansible "$1"
+  "$1/bin/python" -m pip --quiet --disable-pip-version-check --no-input download \
+    --require-hashes --no-deps --only-binary :all: --dest "$1/download" --requirement "$here/ansible/collections.txt"
+  "$1/bin/python" - "$1/download"/ansible-*.whl "$1/collections" <<'PYTHON'
+import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if name.startswith("ansible_collections/community/sops/")])
+PYTHON
+  rm -r "$1/download"
+}
+
+# SOPS' own tests of its command line: a crate, whose tests run `./sops` in the folder that they are started in.
+build_functional-tests() { # folder
+  local module
+  cd "$here/oracle"
+  module=$(go list -m -f '{{.Dir}}' github.com/getsops/sops/v3)
+  cp -R "$module/functional-tests" "$1/crate"
+  chmod -R u+w "$1/crate"
+  # Not in the crate's folder: this checkout's toolchain is meant.
+  CARGO_PROFILE_TEST_DEBUG=0 CARGO_PROFILE_TEST_STRIP=symbols \
+    cargo test --quiet --locked --no-run --manifest-path "$1/crate/Cargo.toml" --target-dir "$1/target"
+  mkdir "$1/bin"
+  find "$1/target/debug/deps" -type f -perm -u+x -name 'functional_tests-*' -exec mv {} "$1/bin/functional-tests" \;
+  mv "$1/crate/res" "$1/crate/.sops.yaml" "$1"
+  install -m 644 "$module/pgp/sops_functional_tests_key.asc" "$1/key.asc"
+  rm -r "$1/crate" "$1/target"
+}
 
 # Real manifests: the YAML and JSON files that lie in the modules which the other two sets are built from.
 build_corpus() { # folder

@@ -145,6 +145,63 @@ pub enum Format {
     Yaml,
     /// SOPS' JSON store.
     Json,
+    /// Its store for dotenv files.
+    Dotenv,
+    /// Its store for INI files.
+    Ini,
+    /// Its store for whole files as one value.
+    Binary,
+}
+
+/// A plain or encrypted file, and how SOPS is to go about it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct WholeFile<'a> {
+    /// Its content.
+    #[serde(with = "base64_text")]
+    pub input: &'a [u8],
+    /// The format that it is read in.
+    pub from: Format,
+    /// The format that it is written in.
+    pub to: Format,
+    /// Recipients of age, a list for each group of keys.
+    pub groups: &'a [Vec<String>],
+    /// How many groups are needed; all, if 0.
+    pub threshold: u32,
+    /// The selector's name in the metadata and its text; SOPS' default without.
+    #[serde(flatten)]
+    pub selector: Option<NamedSelector<'a>>,
+    /// Whether the MAC is over encrypted values only.
+    pub mac_only_encrypted: bool,
+    /// The identities of age to decrypt with, a line each.
+    pub identities: &'a str,
+    /// Whether a wrong MAC is to be overlooked.
+    pub ignore_mac: bool,
+}
+
+/// A selector as the metadata have it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NamedSelector<'a> {
+    /// `encrypted_regex`, …
+    pub selector: &'a str,
+    /// Its text.
+    pub pattern: &'a str,
+}
+
+impl<'a> WholeFile<'a> {
+    /// A file that stays in its format, with SOPS' defaults, for nobody.
+    pub fn new(input: &'a [u8], format: Format) -> Self {
+        Self {
+            input,
+            from: format,
+            to: format,
+            groups: &[],
+            threshold: 0,
+            selector: None,
+            mac_only_encrypted: false,
+            identities: "",
+            ignore_mac: false,
+        }
+    }
 }
 
 /// One entry of SOPS' tree: of a map (with a key), of a list (without), a comment in either, or the map that is a whole
@@ -296,6 +353,38 @@ impl Oracle {
             indent: i32,
         }
         self.0.ask("sops-emit", &Emit { branches, format, indent }).map(|Output { output }| output)
+    }
+
+    /// What `sops encrypt` would print.
+    ///
+    /// # Errors
+    /// SOPS' own; [`Refusal::Panic`] where it would crash.
+    pub fn sops_encrypt(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
+        self.0.ask("sops-encrypt", file).map(|Output { output }| output)
+    }
+
+    /// What `sops decrypt` would print.
+    ///
+    /// # Errors
+    /// As [`Oracle::sops_encrypt`].
+    pub fn sops_decrypt(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
+        self.0.ask("sops-decrypt", file).map(|Output { output }| output)
+    }
+
+    /// What `decrypt.Data` of SOPS' library returns: how other Go programs read its files.
+    ///
+    /// # Errors
+    /// As [`Oracle::sops_encrypt`].
+    pub fn sops_library(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
+        self.0.ask("sops-library", file).map(|Output { output }| output)
+    }
+
+    /// What a controller of a cluster makes of a manifest in YAML that went through kustomize: JSON with sorted keys, its MAC overlooked.
+    ///
+    /// # Errors
+    /// As [`Oracle::sops_encrypt`].
+    pub fn sops_resource(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
+        self.0.ask("sops-resource", file).map(|Output { output }| output)
     }
 
     /// What each of `paths` leads to in `input` by GJSON.

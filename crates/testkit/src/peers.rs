@@ -17,6 +17,10 @@ pub enum Set {
     Moto,
     /// pre-commit.
     PreCommit,
+    /// SOPS' tests of its own command line.
+    FunctionalTests,
+    /// Ansible, with the collection that calls sops.
+    Ansible,
     /// Real manifests.
     Corpus,
     /// Real Helm charts.
@@ -37,6 +41,8 @@ impl Set {
             Self::Vault => "vault",
             Self::Moto => "moto",
             Self::PreCommit => "pre-commit",
+            Self::FunctionalTests => "functional-tests",
+            Self::Ansible => "ansible",
             Self::Corpus => "corpus",
             Self::Charts => "charts",
             Self::Gitleaks => "gitleaks",
@@ -51,7 +57,7 @@ impl Set {
 /// # Panics
 /// If it has not been built for this checkout; the message says how.
 pub fn folder(set: Set) -> PathBuf {
-    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 10] = [const { OnceLock::new() }; 10];
+    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 12] = [const { OnceLock::new() }; 12];
     let folder = FOLDERS[set as usize].get_or_init(|| find(set));
     folder.clone().unwrap_or_else(|reason| {
         panic!("{reason}\nrun `make peers`, or set BULLA_WITHOUT_PEERS=1 to leave out the tests that need the real programs")
@@ -113,6 +119,17 @@ pub fn kubectl() -> PathBuf {
 /// A Python that pre-commit can be run with: `python -m pre_commit`.
 pub fn pre_commit_python() -> PathBuf {
     program(Set::PreCommit, "python")
+}
+
+/// SOPS' tests of its command line: a program that runs `./sops`, and needs `res` and `.sops.yaml` beside it, as they lie in the folder of
+/// this set, and the keys in `key.asc` there.
+pub fn functional_tests() -> PathBuf {
+    program(Set::FunctionalTests, "functional-tests")
+}
+
+/// A Python that Ansible can be run with (`python -m ansible playbook`), and the path of its collections.
+pub fn ansible() -> (PathBuf, PathBuf) {
+    (program(Set::Ansible, "python"), folder(Set::Ansible).join("collections"))
 }
 
 /// gitleaks. Only `make bench` builds it.

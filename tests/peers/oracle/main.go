@@ -13,12 +13,16 @@ func main() {
 	// A timestamp's zone is kept as it is written, never shown as this machine's.
 	time.Local = time.UTC
 	jsonlines.Serve(map[string]jsonlines.Operation{
-		"yaml":        decodeYAML,
-		"yaml-encode": encodeYAML,
-		"sops-tree":   loadTree,
-		"sops-emit":   emitTree,
-		"regex":       match,
-		"gjson":       selectParts,
-		"json":        rewriteJSON,
+		"yaml":          decodeYAML,
+		"yaml-encode":   encodeYAML,
+		"sops-tree":     loadTree,
+		"sops-emit":     emitTree,
+		"sops-encrypt":  encryptFile,
+		"sops-decrypt":  decryptFile,
+		"sops-library":  libraryDecrypt,
+		"sops-resource": decryptResource,
+		"regex":         match,
+		"gjson":         selectParts,
+		"json":          rewriteJSON,
 	})
 }

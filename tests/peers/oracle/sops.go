@@ -8,6 +8,8 @@ import (
 
 	"github.com/getsops/sops/v3"
 	"github.com/getsops/sops/v3/config"
+	"github.com/getsops/sops/v3/stores/dotenv"
+	"github.com/getsops/sops/v3/stores/ini"
 	"github.com/getsops/sops/v3/stores/json"
 	"github.com/getsops/sops/v3/stores/yaml"
 	goyaml "go.yaml.in/yaml/v3"
@@ -43,11 +45,17 @@ func storeFor(format string, indent int) store {
 		return yaml.NewStore(&config.YAMLStoreConfig{Indent: indent})
 	case "json":
 		return json.NewStore(&config.JSONStoreConfig{Indent: indent})
+	case "binary":
+		return json.NewBinaryStore(&config.JSONBinaryStoreConfig{Indent: indent})
+	case "dotenv":
+		return dotenv.NewStore(&config.DotenvStoreConfig{})
+	case "ini":
+		return ini.NewStore(&config.INIStoreConfig{})
 	}
 	panic(fmt.Sprintf("no such format: %q", format))
 }
 
-// loadTree answers "sops-tree": what SOPS sees in the plain file `input` of `format` ("yaml" or "json").
+// loadTree answers "sops-tree": what SOPS sees in the plain file `input` of `format` ("yaml", "json", "binary", "dotenv" or "ini").
 func loadTree(line []byte) (any, error) {
 	var request struct {
 		Input  []byte

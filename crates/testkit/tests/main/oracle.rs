@@ -1,7 +1,9 @@
 use std::thread;
 
 use bulla_testkit::needs_peers;
-use bulla_testkit::oracle::{Format, Found, NodeKind, Oracle, Refusal, Style, TreeItem, YamlNode};
+use bulla_testkit::oracle::{
+    Format, Found, NamedSelector, NodeKind, Oracle, Refusal, Style, TreeItem, WholeFile, YamlNode,
+};
 
 #[test]
 fn yaml_is_answered_with_every_property_of_a_node() {
@@ -149,6 +151,47 @@ fn errors_and_panics_of_the_libraries_are_told_apart() {
     assert!(matches!(&panic, Refusal::Panic(message) if message.starts_with("stack overflow")), "{panic}");
     let panic = oracle.sops_emit(&[vec![item("list", None, "")]], Format::Json, -1).unwrap_err();
     assert!(matches!(panic, Refusal::Panic(_)), "{panic}");
+}
+
+/// A throw-away identity, and who it is.
+const IDENTITY: &str = "AGE-SECRET-KEY-1JX0ZW0TDL98P0SAH80KAUCKGWS4EMPQP9SU2K0TGYLHKRXYZZY0SF0UJPQ";
+const RECIPIENT: &str = "age1qea037edq40udfgmp6eanx5ej40s9t9x2w6858ywl9yg85a5r4gsc3rqk0";
+
+#[test]
+fn whole_files_of_every_format_are_encrypted_and_decrypted_as_sops_does() {
+    needs_peers!();
+    let oracle = Oracle::shared();
+    let groups = vec![vec![RECIPIENT.to_owned()]; 2];
+    for (format, plain) in [
+        (Format::Yaml, &b"# about\na: b\n"[..]),
+        (Format::Json, b"{\n\t\"a\": \"b\"\n}\n"),
+        (Format::Dotenv, b"#about\nA=b\n"),
+        (Format::Ini, b"[s]\na = b\n"),
+        (Format::Binary, b"\x00\xff"),
+    ] {
+        let file = WholeFile { groups: &groups, ..WholeFile::new(plain, format) };
+        let encrypted = oracle.sops_encrypt(&file).unwrap();
+        let file = WholeFile { identities: IDENTITY, ..WholeFile::new(&encrypted, format) };
+        assert_eq!(oracle.sops_decrypt(&file).unwrap(), plain, "{format:?}");
+        assert_eq!(oracle.sops_library(&file).unwrap(), plain, "{format:?}");
+        let stranger = WholeFile::new(&encrypted, format);
+        let Err(Refusal::Error(reason)) = oracle.sops_decrypt(&stranger) else { panic!("{format:?}: it was opened") };
+        assert!(reason.contains("only 0 part(s) were successfully recovered"), "{reason}");
+    }
+}
+
+#[test]
+fn a_manifest_is_decrypted_as_a_cluster_does() {
+    needs_peers!();
+    let groups = [vec![RECIPIENT.to_owned()]];
+    let selector = Some(NamedSelector { selector: "encrypted_regex", pattern: "^data$" });
+    let plain =
+        WholeFile { groups: &groups, selector, ..WholeFile::new(b"kind: Secret\ndata: {b: c}\n", Format::Yaml) };
+    let encrypted = Oracle::shared().sops_encrypt(&plain).unwrap();
+    assert!(String::from_utf8_lossy(&encrypted).starts_with("kind: Secret\ndata:\n    b: ENC["));
+    let file = WholeFile { identities: IDENTITY, ..WholeFile::new(&encrypted, Format::Yaml) };
+    let resource = Oracle::shared().sops_resource(&file).unwrap();
+    assert_eq!(resource, b"{\n\t\"data\": {\n\t\t\"b\": \"c\"\n\t},\n\t\"kind\": \"Secret\"\n}\n");
 }
 
 #[test]
