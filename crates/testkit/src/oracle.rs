@@ -285,6 +285,11 @@ impl fmt::Debug for Text {
 }
 
 #[derive(Deserialize)]
+struct Tree {
+    branches: Vec<Branch>,
+}
+
+#[derive(Deserialize)]
 struct Output {
     #[serde(with = "base64_text")]
     output: Vec<u8>,
@@ -333,10 +338,6 @@ impl Oracle {
             input: &'a [u8],
             format: Format,
         }
-        #[derive(Deserialize)]
-        struct Tree {
-            branches: Vec<Branch>,
-        }
         self.0.ask("sops-tree", &Load { input, format }).map(|Tree { branches }| branches)
     }
 
@@ -369,6 +370,14 @@ impl Oracle {
     /// As [`Oracle::sops_encrypt`].
     pub fn sops_decrypt(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
         self.0.ask("sops-decrypt", file).map(|Output { output }| output)
+    }
+
+    /// The tree of an encrypted file, decrypted, before SOPS prints it: its printer loses comments.
+    ///
+    /// # Errors
+    /// As [`Oracle::sops_encrypt`].
+    pub fn sops_open(&self, file: &WholeFile<'_>) -> Result<Vec<Branch>, Refusal> {
+        self.0.ask("sops-open", file).map(|Tree { branches }| branches)
     }
 
     /// What `decrypt.Data` of SOPS' library returns: how other Go programs read its files.

@@ -119,20 +119,38 @@ func metadataFor(file wholeFile, holdsOneValue bool) (sops.Metadata, error) {
 func decryptFile(line []byte) (any, error) {
 	var file wholeFile
 	jsonlines.Read(line, &file)
-	identify(file.Identities)
-	from, to := stores(file)
-	tree, err := from.LoadEncryptedFile(file.Input)
+	tree, err := openFile(file)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := common.DecryptTree(common.DecryptTreeOpts{Tree: &tree, KeyServices: services, IgnoreMac: file.IgnoreMAC, Cipher: aes.NewCipher()}); err != nil {
-		return nil, err
-	}
+	_, to := stores(file)
 	output, err := to.EmitPlainFile(tree.Branches)
 	if err != nil {
 		return nil, err
 	}
 	return encoded{output}, nil
+}
+
+// openTree answers "sops-open": the tree of an encrypted file, as "sops-tree" has it, before SOPS prints it.
+func openTree(line []byte) (any, error) {
+	var file wholeFile
+	jsonlines.Read(line, &file)
+	tree, err := openFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return itemsOf(tree.Branches), nil
+}
+
+func openFile(file wholeFile) (sops.Tree, error) {
+	identify(file.Identities)
+	from, _ := stores(file)
+	tree, err := from.LoadEncryptedFile(file.Input)
+	if err != nil {
+		return tree, err
+	}
+	_, err = common.DecryptTree(common.DecryptTreeOpts{Tree: &tree, KeyServices: services, IgnoreMac: file.IgnoreMAC, Cipher: aes.NewCipher()})
+	return tree, err
 }
 
 // libraryDecrypt answers "sops-library": what decrypt.Data returns, which is how KSOPS, the provider for Terraform and

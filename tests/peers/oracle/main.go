@@ -19,6 +19,7 @@ func main() {
 		"sops-emit":     emitTree,
 		"sops-encrypt":  encryptFile,
 		"sops-decrypt":  decryptFile,
+		"sops-open":     openTree,
 		"sops-library":  libraryDecrypt,
 		"sops-resource": decryptResource,
 		"regex":         match,

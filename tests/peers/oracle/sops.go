@@ -71,13 +71,20 @@ func loadTree(line []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := struct {
-		Branches [][]Item `json:"branches"`
-	}{Branches: [][]Item{}}
+	return itemsOf(branches), nil
+}
+
+// trees answers every operation that reads a file.
+type trees struct {
+	Branches [][]Item `json:"branches"`
+}
+
+func itemsOf(branches sops.TreeBranches) trees {
+	answer := trees{Branches: [][]Item{}}
 	for _, branch := range branches {
 		answer.Branches = append(answer.Branches, appendValue(nil, Item{}, branch))
 	}
-	return answer, nil
+	return answer
 }
 
 // expansionLimit is the number of nodes beyond which the expansion of aliases counts as endless.

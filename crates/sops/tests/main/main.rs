@@ -1,5 +1,6 @@
 //! Against the real SOPS, both ways; on real manifests; on files that were tampered with.
 
+mod at_scale;
 mod edits;
 mod faults;
 mod generate;

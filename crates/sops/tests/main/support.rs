@@ -188,14 +188,18 @@ impl Sops {
     }
 }
 
-/// The trees that SOPS reads from a file.
-pub(crate) fn trees(bytes: &[u8], format: Format) -> Vec<Branch> {
-    let format = match format {
+/// A format as the oracle names it.
+pub(crate) fn name_of(format: Format) -> oracle::Format {
+    match format {
         Format::Yaml => oracle::Format::Yaml,
         Format::Json => oracle::Format::Json,
-    };
+    }
+}
+
+/// The trees that SOPS reads from a file.
+pub(crate) fn trees(bytes: &[u8], format: Format) -> Vec<Branch> {
     Oracle::shared()
-        .sops_tree(bytes, format)
+        .sops_tree(bytes, name_of(format))
         .unwrap_or_else(|refusal| panic!("{refusal:?}\n{}", String::from_utf8_lossy(bytes)))
 }
 
