@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Says what is missing on this machine before anything is built, all of it at once, and how to get it.
 #
-#   prerequisites.sh NEED...     rust, c, go, python, cluster, network; exit code 1 when something is missing
+#   prerequisites.sh NEED...     rust, c, go, python, gnupg, cluster, network; exit code 1 when something is missing
 #   prerequisites.sh --quiet NEED...   only the exit code
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -53,6 +53,11 @@ need_python() {
   else
     "$python" -c 'import ensurepip, venv' 2>/dev/null || miss "Python's venv (Debian: python3-venv)"
   fi
+}
+
+need_gnupg() {
+  has gpg && has gpg-agent && has gpgconf ||
+    miss "GnuPG 2.2 or newer (Debian: gnupg; macOS: brew install gnupg): keys of OpenPGP are used through it. BULLA_WITHOUT_PEERS=1 make test runs the tests that need none of the real programs"
 }
 
 need_cluster() {

@@ -24,7 +24,7 @@ finish() {
 if [ "${BULLA_WITHOUT_PEERS:-}" = 1 ]; then
   checks/prerequisites.sh rust c
 else
-  checks/prerequisites.sh rust c go python cluster network
+  checks/prerequisites.sh rust c go python gnupg cluster network
 fi
 mkdir -p "$logs"
 export BULLA_CONTROL_PLANE=$logs/control-plane-$$

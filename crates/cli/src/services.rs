@@ -9,9 +9,11 @@
 //! BULLA_VAULT_AUTH_PATH                                 where the method of the role is mounted, if not where it usually is
 //! VAULT_NAMESPACE  VAULT_CACERT
 //! ```
-//! The first of the four that is set counts. Nothing of this is read before a key of Vault is met. AWS is in [`aws`].
+//! The first of the four that is set counts. Nothing of this is read before a key of Vault is met. AWS is in [`aws`],
+//! gpg in [`gpg`].
 
 mod aws;
+mod gpg;
 
 use std::io;
 use std::path::Path;
@@ -39,6 +41,7 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
         age,
         vault: LazyLock::new(Box::new(|| vault(cx))),
         kms: LazyLock::new(Box::new(|| aws::kms(cx))),
+        pgp: LazyLock::new(Box::new(|| gpg::gpg(cx))),
         memory: Arc::default(),
     }
 }

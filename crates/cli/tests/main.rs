@@ -11,6 +11,7 @@ mod fixture;
 mod interop;
 mod kms;
 mod mishaps;
+mod pgp;
 mod planted;
 mod rotate_mishaps;
 mod transcript;

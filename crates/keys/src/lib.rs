@@ -7,7 +7,8 @@
 //! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
 //! vault    transit keys of HashiCorp Vault and OpenBao
 //! aws      keys of AWS KMS
-//! pgp, gcp, azure, huawei   names of theirs
+//! pgp      keys of OpenPGP, by the user's gpg
+//! gcp, azure, huawei   names of theirs
 //!
 //! name     what any of them is called
 //! sources  the means of a command: a name becomes a key
@@ -16,13 +17,13 @@
 //! ```
 //! How a service is called that holds a key is `bulla_services`'.
 //!
-//! A master key is one entry of a file's metadata: an age recipient, a transit key, an ARN, later a fingerprint. Several of them wrap
+//! A master key is one entry of a file's metadata: an age recipient, a transit key, an ARN, a fingerprint. Several of them wrap
 //! the same bytes for several readers. What is expensive and shared, the identities of age and the clients of services, is an `Arc`
 //! that the keys of one command have in common.
 //!
 //! No file, environment variable or terminal is met here: callers hand in what they read ([`age::IdentitySource`]) and what may be
-//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. Three exceptions: plugins of age are programs found in
-//! `PATH`, the system's certificates are where OpenSSL looks for them, and the SDK of AWS finds credentials and endpoints by itself
+//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. Three exceptions: plugins of age and gpg are programs found in
+//! `PATH`, and have the environment of this process; the system's certificates are where OpenSSL looks for them, and the SDK of AWS finds credentials and endpoints by itself
 //! ([`bulla_services::aws`]). Invariant: no error here carries a secret.
 
 pub mod age;
@@ -46,6 +47,7 @@ use bulla_crypto::SecretBytes;
 use bulla_services::ServiceError;
 pub use bulla_services::Tried;
 pub use name::{KeyName, KeyNameError};
+use pgp::GpgError;
 pub use sources::{KeySources, Later};
 
 /// A key that wraps data keys (or shares of one) and unwraps them again.
@@ -215,6 +217,9 @@ pub enum WrapError {
     /// The service that holds the key did not do it.
     #[error(transparent)]
     Service(Box<ServiceError>),
+    /// gpg did not do it.
+    #[error(transparent)]
+    Gpg(#[from] GpgError),
     /// Nothing that should happen.
     #[error("encrypting failed: {0}")]
     Failed(String),
@@ -236,6 +241,9 @@ pub enum UnwrapError {
     /// The service that holds the key did not do it.
     #[error(transparent)]
     Service(Box<ServiceError>),
+    /// gpg did not do it.
+    #[error(transparent)]
+    Gpg(#[from] GpgError),
 }
 
 impl From<ServiceError> for WrapError {

@@ -7,6 +7,7 @@ use bulla_services::NamedBy;
 use crate::age::{AgeIdentities, AgeKey};
 use crate::aws::{AwsKey, Kms};
 use crate::memory::Memory;
+use crate::pgp::{Gpg, PgpKey};
 use crate::vault::{Vault, VaultKey};
 use crate::{KeyName, MasterKey};
 
@@ -19,6 +20,8 @@ pub struct KeySources<'a> {
     pub vault: Later<'a, Vault>,
     /// AWS KMS, likewise.
     pub kms: Later<'a, Kms>,
+    /// gpg, likewise.
+    pub pgp: Later<'a, Gpg>,
     /// What they unwrapped.
     pub memory: Arc<Memory>,
 }
@@ -37,7 +40,8 @@ impl KeySources<'_> {
             KeyName::Vault(name) => {
                 Some(self.memory.of(VaultKey::new(name.clone(), named_by, Arc::clone(&self.vault))))
             }
-            KeyName::Pgp(_) | KeyName::Gcp(_) | KeyName::Huawei(_) | KeyName::Azure(_) => None,
+            KeyName::Pgp(name) => Some(self.memory.of(PgpKey::new(name.clone(), Arc::clone(&self.pgp)))),
+            KeyName::Gcp(_) | KeyName::Huawei(_) | KeyName::Azure(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //!                                       ├─▶ vault    HashiCorp Vault, in memory
 //!             └── PyPI ────────────────▶├─▶ moto     AWS' KMS, Secrets Manager, SSM, STS and IAM, in memory
 //!                                       └─▶ corpus   real manifests
+//! the system's gpg ────────────────────▶ gnupg      a keyring and an agent of a test
 //! control-plane.sh ─────────────▶ control_plane      etcd, kube-apiserver, the controllers; a namespace a test
 //! mutate  variants of a text, from a seed            process  a program run and measured
 //! vectors cases in a directory, walked              server   HTTP that answers what a test tells it
@@ -17,6 +18,7 @@
 
 pub mod control_plane;
 pub mod corpus;
+pub mod gnupg;
 pub mod moto;
 pub mod mutate;
 pub mod oracle;

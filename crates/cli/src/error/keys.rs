@@ -2,6 +2,7 @@
 
 use bulla_keys::age::RecipientError;
 use bulla_keys::aws::AwsNameError;
+use bulla_keys::pgp::{GpgError, HeldBack, Unusable};
 use bulla_keys::{KeyNameError, Source, Tried, UnwrapError};
 use bulla_services::ServiceError;
 use bulla_sops::{DataKeyError, KeyFailure, KeyReason};
@@ -71,6 +72,7 @@ fn reason(failure: &KeyFailure) -> String {
 fn service_hint(failure: &KeyFailure) -> Option<String> {
     match &failure.reason {
         KeyReason::Unwrap(UnwrapError::Service(error)) => of_service(error, failure.id.source),
+        KeyReason::Unwrap(UnwrapError::Gpg(error)) => of_gpg(error).map(str::to_owned),
         _ => None,
     }
 }
@@ -109,6 +111,35 @@ fn of_aws(error: &ServiceError) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// What to do about gpg, which did not wrap or unwrap.
+pub(super) fn of_gpg(error: &GpgError) -> Option<&'static str> {
+    Some(match error {
+        GpgError::NotInstalled { .. } => "install GnuPG (gpg), or name the program with SOPS_GPG_EXEC",
+        GpgError::NoTerminal => {
+            "`export GPG_TTY=$(tty)` says on which terminal gpg asks; without a terminal, unlock the key beforehand"
+        }
+        GpgError::NoPinentry => "install a pinentry, and name it in ~/.gnupg/gpg-agent.conf: `pinentry-program PATH`",
+        GpgError::NoAgent { .. } => {
+            "`gpgconf --launch gpg-agent` starts it, or says why not; the path of its socket, in GNUPGHOME, must be short"
+        }
+        GpgError::NoSecretKey { why: HeldBack::OnCard(_), .. } => {
+            "insert the smartcard; `gpg --card-status` says whether gpg sees it"
+        }
+        GpgError::NoSecretKey { .. } => {
+            "`gpg --list-secret-keys` says which are here; is GNUPGHOME the right one? `gpg --import` adds a key"
+        }
+        GpgError::Card { .. } => "`gpg --card-status` says what the card has and how many attempts are left",
+        GpgError::CannotBeUsed(Unusable::NotThere) => {
+            "`gpg --import FILE` or `gpg --recv-keys FINGERPRINT` brings it; is GNUPGHOME the right one?"
+        }
+        GpgError::CannotBeUsed(Unusable::Expired | Unusable::SubkeysExpired) => {
+            "its owner can extend it: `gpg --quick-set-expire FINGERPRINT 1y`; then import it again, or remove it from the rule"
+        }
+        GpgError::Nothing => "try a newer gpg; SOPS_GPG_EXEC names the program",
+        _ => return None,
+    })
 }
 
 fn of_vault(error: &ServiceError) -> Option<String> {

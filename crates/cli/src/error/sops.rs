@@ -11,7 +11,7 @@ use bulla_sops::{
 };
 
 use crate::error::CommandError;
-use crate::error::keys::of_service;
+use crate::error::keys::{of_gpg, of_service};
 use crate::exit::Exit;
 
 impl From<ParseError> for CommandError {
@@ -111,6 +111,7 @@ impl From<EncryptError> for CommandError {
                 }
                 return hint.into_iter().fold(Self::new(Exit::Failed, error), Self::hint);
             }
+            EncryptError::Wrap { source: WrapError::Gpg(ref gpg), .. } => (Exit::Failed, of_gpg(gpg)),
             EncryptError::DuplicateKey(_) => (Exit::Usage, None),
             EncryptError::Wrap { source: WrapError::Recipient(error), .. } => return error.into(),
             EncryptError::NothingSelected { .. } => {

@@ -5,6 +5,7 @@ mod garbage;
 mod identities;
 mod interop;
 mod person;
+mod pgp;
 mod plugin;
 mod vault;
 mod vectors;
