@@ -43,6 +43,7 @@ enum Command {
     Edit(Box<commands::edit::EditArgs>),
     Set(Box<commands::set::SetArgs>),
     Unset(Box<commands::unset::UnsetArgs>),
+    Exec(Box<commands::exec::ExecArgs>),
     Rotate(Box<commands::rotate::RotateArgs>),
     Seal(Box<commands::seal::SealArgs>),
     Unseal(Box<commands::unseal::UnsealArgs>),
@@ -69,7 +70,7 @@ pub(crate) fn run() -> ExitCode {
             for error in &failure.errors {
                 cx.show(error);
             }
-            failure.exit.into()
+            failure.of_program.map_or_else(|| failure.exit.into(), ExitCode::from)
         }
     }
 }
@@ -87,6 +88,7 @@ impl Command {
             Self::Edit(args) => commands::edit::edit(cx, &args).map_err(Failure::from),
             Self::Set(args) => commands::set::set(cx, &args).map_err(Failure::from),
             Self::Unset(args) => commands::unset::unset(cx, &args).map_err(Failure::from),
+            Self::Exec(args) => commands::exec::exec(cx, &args),
             Self::Rotate(args) => commands::rotate::rotate(cx, &args),
             Self::Seal(args) => commands::seal::seal(cx, &args).map_err(Failure::from),
             Self::Unseal(args) => commands::unseal::unseal(cx, &args).map_err(Failure::from),
@@ -106,9 +108,16 @@ impl Command {
 pub(crate) struct Failure {
     exit: Exit,
     errors: Vec<CommandError>,
+    /// The exit code of a program that was run: it is ours then.
+    of_program: Option<u8>,
 }
 
 impl Failure {
+    /// A program that was run ended so.
+    pub(crate) fn of_program(code: u8) -> Self {
+        Self { of_program: Some(code), ..Self::from(Exit::Failed) }
+    }
+
     /// Of errors that were shown already: their common exit code, else [`Exit::Failed`]. `None` if there are none.
     pub(crate) fn of_codes(codes: impl IntoIterator<Item = Exit>) -> Option<Self> {
         codes.into_iter().reduce(|a, b| if a == b { a } else { Exit::Failed }).map(Self::from)
@@ -118,13 +127,13 @@ impl Failure {
 /// Nothing failed that would have to be shown.
 impl From<Exit> for Failure {
     fn from(exit: Exit) -> Self {
-        Self { exit, errors: Vec::new() }
+        Self { exit, errors: Vec::new(), of_program: None }
     }
 }
 
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
-        Self { exit: error.exit(), errors: vec![error] }
+        Self { exit: error.exit(), errors: vec![error], of_program: None }
     }
 }
 

@@ -1,20 +1,26 @@
-//! What a signal must not leave behind: temporary files and directories, some of which hold plaintext.
+//! What a signal must not leave behind: temporary files and directories, some of which hold plaintext, and programs that we started.
 //!
-//! The first [`guard`] starts a thread that waits for SIGINT, SIGTERM and SIGHUP. It removes what is guarded and ends the program
-//! with 128 plus the number of the signal, as shells report it. SIGKILL cannot be caught; `files::write` is built so that it leaves
-//! nothing either, where the system can.
+//! The first [`guard`] or [`run`] starts a thread that waits for SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2. It removes what is
+//! guarded and ends the program with 128 plus the number of the signal, as shells report it; while a program runs that we started, it
+//! hands them on, see [`Manner`]. SIGKILL cannot be caught: `files::write` is built so that it leaves nothing, where the system can, and
+//! `editing::workplace` has a warden for it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgrp, kill_process, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How long an editor may take to save what it has when we are ended.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
 static GUARDED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-static CHILD_HAS_TERMINAL: AtomicBool = AtomicBool::new(false);
+static CHILD: Mutex<Option<(Pid, Manner)>> = Mutex::new(None);
 
 /// A path that is removed, with everything below it, when this is dropped or a signal ends the program.
 #[derive(Debug)]
@@ -23,7 +29,7 @@ pub(crate) struct Guard(PathBuf);
 /// Guards `path`, which need not exist yet.
 pub(crate) fn guard(path: &Path) -> io::Result<Guard> {
     start()?;
-    guarded().push(path.to_path_buf());
+    lock(&GUARDED).push(path.to_path_buf());
     Ok(Guard(path.to_path_buf()))
 }
 
@@ -36,24 +42,44 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         remove(&self.0);
-        guarded().retain(|path| *path != self.0);
+        lock(&GUARDED).retain(|path| *path != self.0);
     }
 }
 
-/// Runs `child` while Ctrl-C belongs to it and not to us: an editor decides itself what an interrupt means.
-pub(crate) fn with_terminal_lent<T>(child: impl FnOnce() -> T) -> T {
-    CHILD_HAS_TERMINAL.store(true, Ordering::SeqCst);
-    let result = child();
-    CHILD_HAS_TERMINAL.store(false, Ordering::SeqCst);
-    result
+/// What becomes of signals while a program runs that we started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Ctrl-C and Ctrl-\ are the editor's, which decides itself what they mean. Whatever else ends us ends it, too.
+    Editor,
+    /// All go to the program, and we end when it does. What the terminal sends it gets from there.
+    Program,
 }
 
-fn guarded() -> MutexGuard<'static, Vec<PathBuf>> {
-    // A list of paths is whole whatever happened to the thread that held it.
-    GUARDED.lock().unwrap_or_else(PoisonError::into_inner)
+/// Runs `command` to its end.
+pub(crate) fn run(command: &mut Command, manner: Manner) -> io::Result<ExitStatus> {
+    start()?;
+    // Locked until it is known whom signals are for: none gets lost in between.
+    let mut slot = lock(&CHILD);
+    let mut child = command.spawn()?;
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    *slot = id.map(|id| (id, manner));
+    drop(slot);
+    if let Some(id) = id {
+        // Its number is its own until it is waited for: nobody else can be sent a signal meanwhile.
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(id), ended), Err(rustix::io::Errno::INTR)) {}
+    }
+    *lock(&CHILD) = None;
+    child.wait()
 }
 
-fn remove(path: &Path) {
+fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    // What is in there is whole whatever happened to the thread that held it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes a file, or a directory with everything in it.
+pub(crate) fn remove(path: &Path) {
     // There is nobody to tell: either it is gone already, or the directory around it is.
     if path.is_dir() {
         let _ = fs::remove_dir_all(path);
@@ -71,26 +97,68 @@ fn start() -> io::Result<()> {
 
 fn listen() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut interrupt, mut terminate, mut hang_up) = {
+    let (mut interrupt, mut terminate, mut hang_up, mut quit, mut first, mut second) = {
         let _entered = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+        let of = |kind| signal(kind);
+        (
+            of(SignalKind::interrupt())?,
+            of(SignalKind::terminate())?,
+            of(SignalKind::hangup())?,
+            of(SignalKind::quit())?,
+            of(SignalKind::user_defined1())?,
+            of(SignalKind::user_defined2())?,
+        )
     };
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let number = runtime.block_on(async {
             loop {
-                tokio::select! {
-                    _ = interrupt.recv() => if !CHILD_HAS_TERMINAL.load(Ordering::SeqCst) { return SignalKind::interrupt() },
-                    _ = terminate.recv() => return SignalKind::terminate(),
-                    _ = hang_up.recv() => return SignalKind::hangup(),
+                let signal = tokio::select! {
+                    _ = interrupt.recv() => Signal::INT,
+                    _ = terminate.recv() => Signal::TERM,
+                    _ = hang_up.recv() => Signal::HUP,
+                    _ = quit.recv() => Signal::QUIT,
+                    _ = first.recv() => Signal::USR1,
+                    _ = second.recv() => Signal::USR2,
+                };
+                if ends_us(signal) {
+                    return signal.as_raw();
                 }
             }
         });
-        let paths = guarded();
+        let paths = lock(&GUARDED);
         paths.iter().for_each(|path| remove(path));
         // The lock is held to the end, so that nothing new is guarded any more.
-        std::process::exit(128 + number.as_raw_value());
+        std::process::exit(128 + number);
     })?;
     Ok(())
+}
+
+/// Hands a signal on to the program that runs, if one does. Whether it ends us.
+fn ends_us(signal: Signal) -> bool {
+    let child = lock(&CHILD);
+    let Some((id, manner)) = *child else { return true };
+    let of_terminal = matches!(signal, Signal::INT | Signal::QUIT);
+    match manner {
+        Manner::Editor if of_terminal => false,
+        Manner::Editor => {
+            let _ = kill_process(id, signal);
+            // What it saves now is still seen, and kept.
+            thread::sleep(LAST_WORDS);
+            true
+        }
+        Manner::Program => {
+            if !(of_terminal && is_in_foreground()) {
+                let _ = kill_process(id, signal);
+            }
+            false
+        }
+    }
+}
+
+/// Does the terminal send its signals to our group, and so to what we started as well?
+fn is_in_foreground() -> bool {
+    let terminal = fs::File::open("/dev/tty");
+    terminal.is_ok_and(|terminal| rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp()))
 }
 
 #[cfg(test)]
@@ -107,5 +175,12 @@ mod tests {
             fs::create_dir_all(guards[1].path().join("deep")).unwrap();
         }
         assert!(!file.exists() && !folder.exists());
+    }
+
+    #[test]
+    fn a_program_ends_as_it_ends() {
+        let run = |line: &str| run(Command::new("/bin/sh").args(["-c", line]), Manner::Program).unwrap();
+        assert_eq!(run("exit 7").code(), Some(7));
+        assert_eq!(run("kill -9 $$").code(), None);
     }
 }

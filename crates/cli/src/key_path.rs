@@ -1,4 +1,12 @@
-//! What is at a key path of a document: for `--extract`, and to see whether a value that was set is encrypted.
+//! Key paths, as a person writes them, and what is there.
+//!
+//! ```text
+//! db.hosts[0].name     keys behind dots, items of lists by their number from 0; a key with a dot in it in quotes, or as it is
+//! data.tls.key         where the document has `tls.key` under `data`, or it is a Secret's
+//! ["db"]["hosts"][0]   the grammar of SOPS
+//! ```
+
+use std::str::FromStr;
 
 use bulla_doc::{Document, Format, Kind, Node, Tree, Value};
 use bulla_sops::{KeyPath, PathStep};
@@ -6,6 +14,137 @@ use bulla_wipe::Wiping;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::secret_data;
+
+/// A path on the command line. What it means depends on the document: a dot may be one of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PathText {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// A key in quotes.
+    Key(String),
+    /// A key between dots; the next one may belong to it.
+    Dotted(String),
+    Index(usize),
+}
+
+impl FromStr for PathText {
+    type Err = CommandError;
+
+    fn from_str(text: &str) -> Result<Self, CommandError> {
+        let steps = if text.starts_with('[') { of_sops(text.parse()?) } else { read_dotted(text)? };
+        Ok(Self { steps })
+    }
+}
+
+fn of_sops(path: KeyPath) -> Vec<Step> {
+    let step = |step| match step {
+        PathStep::Key(key) => Step::Key(key),
+        PathStep::Index(index) => Step::Index(index),
+    };
+    path.steps.into_iter().map(step).collect()
+}
+
+/// `a.b`, `a."b.c"`, `a[0]`, `a["b"]`; a backslash takes the next character as it is.
+fn read_dotted(text: &str) -> Result<Vec<Step>, CommandError> {
+    let wrong = |rest: &str, expected: &str| {
+        let offset = text.chars().count() - rest.chars().count() + 1;
+        CommandError::new(Exit::Path, format!("at character {offset} of the path: expected {expected}"))
+            .hint("a path looks like `db.hosts[0].name` or `[\"db\"][\"hosts\"][0][\"name\"]`")
+    };
+    let mut steps = Vec::new();
+    let mut rest = text;
+    loop {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let end = quoted.find('"').ok_or_else(|| wrong(quoted, "the key's closing quote"))?;
+            steps.push(Step::Key(quoted[..end].to_owned()));
+            rest = &quoted[end + 1..];
+        } else {
+            let (key, after) = bare_key(rest);
+            if key.is_empty() {
+                return Err(wrong(rest, "a key"));
+            }
+            steps.push(Step::Dotted(key));
+            rest = after;
+        }
+        while rest.starts_with('[') {
+            let end = ["\"]", "']"]
+                .into_iter()
+                .filter(|_| rest[1..].starts_with(['"', '\'']))
+                .find_map(|close| rest.get(2..).and_then(|inside| inside.find(close)).map(|end| 2 + end + close.len()));
+            let end =
+                end.or_else(|| rest.find(']').map(|end| end + 1)).ok_or_else(|| wrong(rest, "the closing `]`"))?;
+            let (step, after) = rest.split_at(end);
+            steps.extend(of_sops(step.parse().map_err(|_| wrong(&rest[1..], "a quoted key, or a number from 0"))?));
+            rest = after;
+        }
+        match rest.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if rest.is_empty() => return Ok(steps),
+            None => return Err(wrong(rest, "`.` or `[`")),
+        }
+    }
+}
+
+fn bare_key(text: &str) -> (String, &str) {
+    let mut key = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '.' | '[' => return (key, &text[at..]),
+            '\\' => key.extend(characters.next().map(|(_, next)| next)),
+            character => key.push(character),
+        }
+    }
+    (key, "")
+}
+
+impl PathText {
+    /// What it means in document `branch`, from 0, of the file. What does not exist yet is taken dot by dot, but for keys of Secrets, which
+    /// have no others below them.
+    pub(crate) fn resolve(&self, document: &Document, branch: usize) -> KeyPath {
+        let mut path = KeyPath { branch, steps: Vec::new() };
+        let mut node = document.branches().nth(branch);
+        let mut rest = self.steps.as_slice();
+        while let Some((step, after)) = rest.split_first() {
+            let mut used = 1;
+            let next = match step {
+                Step::Key(key) => PathStep::Key(key.clone()),
+                Step::Index(index) => PathStep::Index(*index),
+                Step::Dotted(key) => match key.parse() {
+                    Ok(index) if node.is_some_and(|node| node.kind() == Kind::Sequence) => PathStep::Index(index),
+                    _ => {
+                        let (key, length) = dotted_key(rest, node, is_keys_of_secret(document, &path));
+                        used = length;
+                        PathStep::Key(key)
+                    }
+                },
+            };
+            rest = if used == 1 { after } else { &rest[used..] };
+            path.steps.push(next);
+            node = find(document, &path);
+        }
+        path
+    }
+}
+
+/// Is the path that of a Secret's `data` or `stringData`?
+fn is_keys_of_secret(document: &Document, path: &KeyPath) -> bool {
+    secret_data::in_secret(document, path).is_some_and(|(steps, _)| steps == path.steps.len())
+}
+
+/// The key that the first steps name together, and how many they are: the shortest that is there.
+fn dotted_key(steps: &[Step], node: Option<Node<'_>>, takes_all: bool) -> (String, usize) {
+    let dotted = steps.iter().map_while(|step| if let Step::Dotted(key) = step { Some(key.as_str()) } else { None });
+    let keys: Vec<&str> = dotted.collect();
+    let is_there = |length: &usize| node.is_some_and(|node| node.get(&keys[..*length].join(".")).is_some());
+    let otherwise = if takes_all { keys.len() } else { 1 };
+    let length = (1..=keys.len()).find(is_there).unwrap_or(otherwise);
+    (keys[..length].join("."), length)
+}
 
 /// What `path` leads to. Comments are no items.
 pub(crate) fn find<'d>(document: &'d Document, path: &KeyPath) -> Option<Node<'d>> {
@@ -94,6 +233,42 @@ mod tests {
         {
             let text = "{\"a\":\"\\\"x\\\"\",\"b\":[1,{\"c\":2}]}";
             assert_eq!(extracted(text, Format::Json, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_means_what_the_document_has() {
+        let text = "a.b: {c: 1}\nd:\n  e.f: 2\n  e: {g: 3}\nl: [x, {y.z: 1}]\n";
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {}\ndata: {a: eA==}\n";
+        for (document, path, expected) in [
+            (text, "a.b.c", r#"["a.b"]["c"]"#),
+            (text, "d.e.f", r#"["d"]["e"]["f"]"#),
+            (text, "d.\"e.f\"", r#"["d"]["e.f"]"#),
+            (text, r"d.e\.f", r#"["d"]["e.f"]"#),
+            (text, "d.e.g", r#"["d"]["e"]["g"]"#),
+            (text, "l[1].y.z", r#"["l"][1]["y.z"]"#),
+            (text, "l.1", r#"["l"][1]"#),
+            (text, "l[1][\"y.z\"]", r#"["l"][1]["y.z"]"#),
+            (text, "['a.b']['c']", r#"["a.b"]["c"]"#),
+            (text, "new.1.x", r#"["new"]["1"]["x"]"#),
+            (secret, "data.tls.key", r#"["data"]["tls.key"]"#),
+            (secret, "stringData.tls.key", r#"["stringData"]["tls.key"]"#),
+            (secret, "metadata.labels.x", r#"["metadata"]["labels"]["x"]"#),
+        ] {
+            let document = Document::parse(document.as_bytes(), Format::Yaml).unwrap();
+            let path: PathText = path.parse().unwrap();
+            assert_eq!(path.resolve(&document, 0).to_string(), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused_with_the_place() {
+        for (text, offset) in
+            [("", 1), (".a", 1), ("a..b", 3), ("a.", 3), ("a[x]", 3), ("a[0]b", 5), ("a.\"b", 4), ("a[", 2)]
+        {
+            let error = text.parse::<PathText>().unwrap_err();
+            assert_eq!(error.exit(), Exit::Path);
+            assert!(error.render().contains(&format!("at character {offset} of")), "{text}: {}", error.render());
         }
     }
 

@@ -15,6 +15,9 @@
 //! manifest     Kubernetes manifests: YAML or JSON streams ⇄ JSON values
 //! value        the one value that `set` and `seal --raw` take
 //! cluster      the controller, through the API server's service proxy
+//! editing      a person's editor, plaintext in memory, what was saved kept encrypted
+//! child        programs that are run with secrets, in their environment or as files
+//! secret_data  the `data` of Kubernetes Secrets as text
 //! terminal     questions to a person          cleanup     what a signal must not leave behind
 //! error, exit  from an error of a library to `error:`, cause, `hint:` and the exit code
 //! ```
@@ -24,10 +27,12 @@
 mod app;
 mod batch;
 mod calls;
+mod child;
 mod cleanup;
 mod cluster;
 mod commands;
 mod context;
+mod editing;
 mod error;
 mod exit;
 mod files;
@@ -39,6 +44,7 @@ mod manifest;
 mod progress;
 mod recipients;
 mod sealing_keys;
+mod secret_data;
 mod services;
 mod terminal;
 mod value;

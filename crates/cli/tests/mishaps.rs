@@ -185,6 +185,105 @@ fn an_interrupted_edit_leaves_no_plaintext() {
     }
 }
 
+/// Starts an edit whose editor saves `text` (a line for sh in which `$1` is the file) and waits. Gives the process and where the plaintext is.
+fn waiting_edit(place: &Place, save: &str) -> (bulla_testkit::process::Running, String, String) {
+    place.write("a.yaml", "a: hunter2-planted\nb: y\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    place.write(
+        "editor",
+        format!("{save}; echo $$ > editor-pid; echo \"$1\" > place; echo $PPID > pid; exec sleep 60\n"),
+    );
+    let running =
+        place.shell("EDITOR='sh ./editor' SOPS_AGE_KEY_FILE=$KEYS/alice.key bulla edit a.yaml").start().unwrap();
+    let pid = bulla_testkit::control_plane::wait_for("the editor to start", Duration::from_secs(30), || {
+        fs::read_to_string(place.file("pid")).ok().filter(|pid| pid.ends_with('\n'))
+    });
+    (running, pid.trim().to_owned(), place.read("place").trim().to_owned())
+}
+
+#[test]
+fn an_edit_that_is_killed_leaves_no_plaintext_and_loses_nothing_that_was_saved() {
+    // Ourselves, then the editor, then both.
+    for who in ["$(cat pid)", "$(cat editor-pid)", "$(cat pid) $(cat editor-pid)"] {
+        let place = Place::new();
+        let (running, _, plaintext) = waiting_edit(&place, "sed -i s/hunter2-planted/hunter3-planted/ \"$1\"");
+        let edits = place.root().join("home/.local/state/bulla/edits");
+        bulla_testkit::control_plane::wait_for("the save to be kept", Duration::from_secs(30), || {
+            fs::read_dir(&edits).ok()?.flatten().next()
+        });
+        place.does(&format!("kill -9 {who}"));
+        running.finish(Duration::from_secs(30)).unwrap();
+        place.run("kill -9 $(cat editor-pid)");
+        let directory = Path::new(&plaintext).parent().unwrap().to_path_buf();
+        bulla_testkit::control_plane::wait_for("the plaintext to go", Duration::from_secs(30), || {
+            (!directory.exists()).then_some(())
+        });
+        let left = place.run("grep -rl hunter. \"$HOME\" \"$TMPDIR\" a.yaml /dev/shm").stdout_text();
+        assert_eq!(left, "", "{who}");
+        // The file is as it was, and the work is there for the next edit.
+        assert_eq!(place.does("bulla decrypt a.yaml"), "a: hunter2-planted\nb: y\n");
+        place.does("EDITOR='sed -i s/y/z/' bulla edit --recover a.yaml");
+        assert_eq!(place.does("bulla decrypt a.yaml"), "a: hunter3-planted\nb: z\n", "{who}");
+        assert_eq!(fs::read_dir(&edits).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn an_edit_is_kept_when_its_file_cannot_be_written() {
+    let place = Place::new();
+    place.write("a.yaml", "a: hunter2-planted\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    let finished =
+        place.run("EDITOR='sh -c \"sed -i s/hunter2/hunter3/ $0; rm a.yaml; mkdir a.yaml\"' bulla edit a.yaml");
+    assert_eq!(finished.code(), Some(3), "{}", finished.stderr_text());
+    assert!(finished.stderr_text().contains("what was saved is kept, encrypted, in"), "{}", finished.stderr_text());
+    let text = place.does("bulla decrypt --extract '[\"text\"]' $HOME/.local/state/bulla/edits/*.json");
+    assert_eq!(text, "a: hunter3-planted\n");
+}
+
+#[test]
+fn an_invalid_edit_ends_where_nobody_is_there_to_correct_it() {
+    let place = Place::new();
+    place.write("a.yaml", "a: x\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    // A terminal whose input ends at once: the editor is started once and not for ever.
+    let line = "script --quiet --return --command \"EDITOR='sh ./editor' bulla edit a.yaml\" /dev/null < /dev/null";
+    place.write("editor", "echo run >> runs; echo 'a: [' > \"$1\"\n");
+    let finished = place.shell(line).env("SOPS_AGE_KEY_FILE", Keys::shared().path("alice.key")).run().unwrap();
+    assert_eq!(finished.code(), Some(2), "{}", finished.stdout_text());
+    assert_eq!(place.read("runs"), "run\n");
+    let line = "script --quiet --return --command \"EDITOR='sh ./editor' bulla edit --recover a.yaml\" /dev/null";
+    let command = place.shell(line).env("SOPS_AGE_KEY_FILE", Keys::shared().path("alice.key")).stdin("\nq\n");
+    let finished = command.run().unwrap();
+    assert_eq!(finished.code(), Some(2), "{}", finished.stdout_text());
+    assert_eq!(place.read("runs"), "run\nrun\nrun\n");
+    assert_eq!(fs::read_dir(place.root().join("home/.local/state/bulla/edits")).unwrap().count(), 0);
+}
+
+#[test]
+fn signals_go_to_the_program_that_runs_and_nothing_stays() {
+    for (signal, code) in [("TERM", 42), ("INT", 43), ("HUP", 44), ("USR1", 45)] {
+        let place = Place::new();
+        place.write("a.yaml", "a: hunter2-planted\n");
+        place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+        place.write(
+            "program",
+            "trap 'exit 42' TERM; trap 'exit 43' INT; trap 'exit 44' HUP; trap 'exit 45' USR1\n\
+             echo \"$1\" > place; echo $PPID > pid; while :; do sleep 0.05; done\n",
+        );
+        let line = "SOPS_AGE_KEY_FILE=$KEYS/alice.key bulla exec --as document a.yaml -- sh ./program {}";
+        let running = place.shell(line).start().unwrap();
+        let pid = bulla_testkit::control_plane::wait_for("the program to start", Duration::from_secs(30), || {
+            fs::read_to_string(place.file("pid")).ok().filter(|pid| pid.ends_with('\n'))
+        });
+        let file = place.read("place");
+        assert_eq!(fs::read_to_string(file.trim()).unwrap(), "a: hunter2-planted\n");
+        place.does(&format!("kill -{signal} {}", pid.trim()));
+        assert_eq!(running.finish(Duration::from_secs(30)).unwrap().code(), Some(code), "{signal}");
+        assert!(!Path::new(file.trim()).parent().unwrap().exists());
+    }
+}
+
 #[test]
 fn of_many_commands_that_change_a_file_none_is_lost_silently() {
     let place = Place::new();

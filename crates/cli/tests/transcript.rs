@@ -165,7 +165,18 @@ fn settle_line(line: &str) -> String {
         }
     }
     settled.push_str(rest);
-    settle_words(&settled)
+    settle_words(&without_hash(&settled))
+}
+
+/// The name of a recovery file, which has the hash of a path in it.
+fn without_hash(line: &str) -> String {
+    const PLACE: &str = "/bulla/edits/";
+    let Some(start) = line.find(PLACE) else { return line.to_owned() };
+    let name = &line[start + PLACE.len()..];
+    match name.find('-').and_then(|dash| Some((dash, name.get(dash + 1..dash + 17)?))) {
+        Some((_, hash)) if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => line.replace(hash, "[HASH]"),
+        _ => line.to_owned(),
+    }
 }
 
 /// Times, fingerprints, keys and long base64.

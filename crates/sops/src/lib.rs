@@ -19,6 +19,7 @@
 //! used for two values.
 
 mod before;
+mod beside;
 mod chunks;
 pub mod danger;
 mod decrypt;
