@@ -105,6 +105,12 @@ impl Context {
         say(&format!("{} {}\n", Styles.warning("warning:"), escape(&message.to_string())));
     }
 
+    /// Writes a text to standard error as it is.
+    #[expect(clippy::unused_self, reason = "standard streams belong to the context")]
+    pub(crate) fn say(&self, text: &str) {
+        say(text);
+    }
+
     /// Shows an error.
     #[expect(clippy::unused_self, reason = "standard streams belong to the context")]
     pub(crate) fn show(&self, error: &CommandError) {

@@ -73,6 +73,33 @@ impl CommandError {
         self.exit
     }
 
+    /// Place, message and causes in one line.
+    pub(crate) fn sentence(&self) -> String {
+        let mut text = self.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let mut said = self.error.to_string();
+        text.push_str(&said);
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !said.contains(&message) {
+                let _ = write!(text, ": {message}");
+            }
+            said = message;
+            cause = error.source();
+        }
+        text
+    }
+
+    /// What was tried.
+    pub(crate) fn details(&self) -> &[String] {
+        &self.details
+    }
+
+    /// What can be done about it.
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// The lines for standard error, escaped, with `error:` and `hint:` in colour.
     pub(crate) fn render(&self) -> String {
         // Nothing to do is an exit code, and no error.

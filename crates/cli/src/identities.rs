@@ -25,7 +25,7 @@ use crate::words;
 const LONGEST_FILE: u64 = 1 << 24;
 
 /// Which identities to use.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct IdentityArgs {
     /// File with age identities or an SSH private key, tried before those that SOPS finds; repeatable
     ///

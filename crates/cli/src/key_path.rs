@@ -167,7 +167,12 @@ pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Wiping<Vec<
     let node = find(document, path).ok_or_else(|| {
         CommandError::new(Exit::Path, format!("there is nothing at `{path}`")).hint("keys are spelled as in the file")
     })?;
-    Ok(match (node.kind(), format) {
+    Ok(value(node, format))
+}
+
+/// `node` by itself, in this format.
+pub(crate) fn value(node: Node<'_>, format: Format) -> Wiping<Vec<u8>> {
+    match (node.kind(), format) {
         (Kind::Mapping, _) | (Kind::Sequence, Format::Json) => bulla_doc::write(&[Tree::copy_of(node)], format, None),
         (Kind::Sequence, Format::Yaml) => yaml_list(node),
         (Kind::Scalar | Kind::Comment, _) => match node.value() {
@@ -180,7 +185,7 @@ pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Wiping<Vec<
                 text
             }
         },
-    })
+    }
 }
 
 /// A list by itself: written below a key, which is then taken away with the indentation.

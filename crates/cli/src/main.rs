@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! app          the command line; one file a command in `commands/`
+//! sops         the command line of SOPS, under its name
 //! context      what the outside gives: environment, clock, randomness, standard streams
 //! files        read whole, written whole or not at all, walked
 //! batch        one command over many files, in parallel, reported in order
@@ -46,13 +47,20 @@ mod recipients;
 mod sealing_keys;
 mod secret_data;
 mod services;
+mod sops;
 mod terminal;
 mod value;
 mod wait;
 mod words;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    app::run()
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match arguments.as_slice() {
+        [program, arguments @ ..] if sops::is_its_name(program) => sops::run(arguments),
+        [_, command, arguments @ ..] if command == sops::NAME => sops::run(arguments),
+        _ => app::run(),
+    }
 }

@@ -332,7 +332,7 @@ impl Recipients<'_> {
 }
 
 /// The path from the root, without `.` and `..`. Links are not resolved: a rule is about the name that the user sees.
-fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     let absolute =
         std::path::absolute(path).map_err(|error| CommandError::new(Exit::Input, error).at(path.display()))?;
     let mut clean = PathBuf::new();

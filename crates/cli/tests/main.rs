@@ -14,5 +14,6 @@ mod mishaps;
 mod pgp;
 mod planted;
 mod rotate_mishaps;
+mod sops;
 mod transcript;
 mod vault;

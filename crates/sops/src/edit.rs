@@ -156,9 +156,7 @@ impl Opened<'_> {
         now: jiff::Timestamp,
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Edited, EditError> {
-        let mut edits = Edits::new(self.file.document());
-        self.restore(&mut edits, true);
-        let start = Document::parse(&edits.apply(), self.file.document().format())?;
+        let start = self.restored()?;
         let mut changed = None;
         for change in changes {
             let bytes = change.apply(changed.as_ref().unwrap_or(&start))?;
@@ -171,6 +169,23 @@ impl Opened<'_> {
         let cut_last_break = loses_last_break(&start) && last_text(&start) == last_text(&document);
         let before = Before::new(self);
         self.seal(&document, &before, &|text| before.is_comment_item(text), cut_last_break, now, rng)
+    }
+
+    /// Seals the document as it is once more: nothing but the date and the MAC is new.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub fn renew(&self, now: jiff::Timestamp, rng: &mut (dyn CryptoRng + Send)) -> Result<Edited, EditError> {
+        let document = self.restored()?;
+        let before = Before::new(self);
+        self.seal(&document, &before, &|text| before.is_comment_item(text), loses_last_break(&document), now, rng)
+    }
+
+    /// The document with its values decrypted and its metadata in it.
+    fn restored(&self) -> Result<Document, EditError> {
+        let mut edits = Edits::new(self.file.document());
+        self.restore(&mut edits, true);
+        Ok(Document::parse(&edits.apply(), self.file.document().format())?)
     }
 
     /// Encrypts `plain`, the decrypted document as somebody edited it. What did not change keeps its ciphertext.

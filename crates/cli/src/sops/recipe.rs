@@ -1,0 +1,305 @@
+//! How a new file is encrypted: for the keys of flags, else of the rule; by the selector of flags, of the rule, or of both together.
+
+use std::sync::Arc;
+
+use bulla_doc::{Document, Format, Tree};
+use bulla_keys::age::AgeIdentities;
+use bulla_keys::aws::{AwsKeyName, read_context};
+use bulla_keys::azure::AzureKeyName;
+use bulla_keys::gcp::GcpKeyName;
+use bulla_keys::huawei::HuaweiKeyName;
+use bulla_keys::pgp::PgpKeyName;
+use bulla_keys::vault::VaultKeyName;
+use bulla_keys::{KeyName, KeyNameError, KeySources, MasterKey};
+use bulla_services::NamedBy;
+use bulla_sops::rules::{Rule, RuleError};
+use bulla_sops::{EncryptError, NothingSelected, Recipe, Selector, SelectorError, SelectorKind, Summary};
+use bulla_wipe::Wiping;
+
+use crate::error::CommandError;
+use crate::services;
+use crate::terminal::Terminal;
+use crate::wait::block_on;
+
+use super::Run;
+use super::failure::{Failure, code};
+use super::file::{Target, unparsable};
+use super::go::{Level, quoted};
+use super::rules::configuration;
+
+const CONFLICT: &str = "Error: cannot use more than one of encrypted_suffix, unencrypted_suffix, encrypted_regex, unencrypted_regex, encrypted_comment_regex, or unencrypted_comment_regex in the same file";
+
+/// How one new file is encrypted.
+pub(super) struct NewFile {
+    keys: Vec<Box<dyn MasterKey>>,
+    selector: Selector,
+    mac_only_encrypted: bool,
+}
+
+impl NewFile {
+    /// What flags and the rule for the file say.
+    ///
+    /// # Errors
+    /// In the words of sops: no rule, no keys, keys that are none, selectors that exclude each other.
+    pub(super) fn of(run: &Run<'_>, target: &Target) -> Result<Self, Failure> {
+        let context = context(run)?;
+        let named = keys_of_flags(run, &context)?;
+        let configuration = configuration(run)?;
+        let rule = match &configuration {
+            Some(configuration) => match configuration.rules.rule_for(&target.name) {
+                Ok(rule) => Some(rule),
+                Err(RuleError::NoRules) => None,
+                Err(error) => return Err(no_rule(error, &configuration.path)),
+            },
+            None => None,
+        };
+        let (selector, mac_only_encrypted) = selector(run, rule)?;
+        let names = match rule {
+            _ if !named.is_empty() => named,
+            Some(rule) => rule.keys_with_context(&context),
+            None => {
+                return Err(Failure::new(
+                    code::FAILED,
+                    "config file not found, or has no creation rules, and no keys provided through command line options",
+                ));
+            }
+        };
+        // No identity wraps. But plugins of age may ask.
+        let asking = Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal)));
+        let keys = master_keys(&services::key_sources(run.cx, asking), &names)?;
+        Ok(Self { keys, selector, mac_only_encrypted })
+    }
+
+    /// Encrypts `plain`, which is in the input's format, in the output's.
+    ///
+    /// # Errors
+    /// In the words of sops.
+    pub(super) fn encrypt(&self, run: &Run<'_>, target: &Target, plain: &[u8]) -> Result<Wiping<Vec<u8>>, Failure> {
+        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(AsRef::as_ref).collect();
+        let recipe = Recipe {
+            keys: &keys,
+            selector: &self.selector,
+            mac_only_encrypted: self.mac_only_encrypted,
+            nothing_selected: NothingSelected::Allow,
+            now: run.cx.now(),
+        };
+        let converted = converted(plain, target)?;
+        let plain = converted.as_ref().map_or(plain, |converted| converted);
+        let mut rng = run.cx.rng().map_err(Failure::from)?;
+        let encrypted = block_on(bulla_sops::encrypt(plain, target.output, &recipe, &mut rng))
+            .map_err(|error| unencryptable(error, target.output))?;
+        tell(run, &encrypted.summary);
+        Ok(encrypted.bytes)
+    }
+}
+
+/// Says what of a file is plain text now, though one may not expect it.
+pub(super) fn tell(run: &Run<'_>, summary: &Summary) {
+    if summary.encrypted == 0 && summary.plain > 0 {
+        run.warn("no value is encrypted: the selector leaves all of them readable");
+    }
+    for place in &summary.plain_copies {
+        run.warn(&format!(
+            "the alias at {place} stood for something that is encrypted now; it is a copy in plain text"
+        ));
+    }
+}
+
+/// `plain` in the format of the output; `None` if it is in that already.
+///
+/// # Errors
+/// If it is no document of its format, or more than the other can hold.
+pub(super) fn converted(plain: &[u8], target: &Target) -> Result<Option<Wiping<Vec<u8>>>, Failure> {
+    if target.input == target.output {
+        return Ok(None);
+    }
+    let document = Document::parse(plain, target.input).map_err(|error| unparsable(error, target.input))?;
+    convert(&document, target.output, target.indent).map(Some)
+}
+
+/// `document` in another format.
+///
+/// # Errors
+/// If it is more than the other can hold.
+pub(super) fn convert(document: &Document, format: Format, indent: Option<usize>) -> Result<Wiping<Vec<u8>>, Failure> {
+    if format != Format::Yaml && document.branches().len() > 1 {
+        return Err(Failure::new(
+            code::DUMPING,
+            format!("Error dumping file: {format:?} holds one document, and there are {}", document.branches().len()),
+        ));
+    }
+    let branches: Vec<Tree> = document.branches().map(Tree::copy_of).collect();
+    Ok(bulla_doc::write(&branches, format, indent))
+}
+
+/// The encryption context that flags give.
+///
+/// # Errors
+/// Code 6.
+pub(super) fn context(run: &Run<'_>) -> Result<Vec<(String, String)>, Failure> {
+    read_context(&run.flags.text("encryption-context")).map_err(|error| {
+        run.log_as(
+            "AWSKMS",
+            Level::Warning,
+            "Encryption context contains a non-string value, context will not be used",
+            &[],
+        );
+        Failure::above(code::CONTEXT, "Invalid KMS encryption context format", error)
+    })
+}
+
+/// The keys that flags name, in sops' order.
+fn keys_of_flags(run: &Run<'_>, context: &[(String, String)]) -> Result<Vec<KeyName>, Failure> {
+    let of = |kind: &str| run.flags.text(kind);
+    let lists = Lists {
+        kms: of("kms"),
+        gcp: of("gcp-kms"),
+        huawei: of("hckms"),
+        azure: of("azure-kv"),
+        vault: of("hc-vault-transit"),
+        pgp: of("pgp"),
+        age: of("age"),
+    };
+    lists.read(context, &of("aws-profile"))
+}
+
+/// Names of keys, separated by commas.
+pub(super) struct Lists {
+    pub(super) kms: String,
+    pub(super) gcp: String,
+    pub(super) huawei: String,
+    pub(super) azure: String,
+    pub(super) vault: String,
+    pub(super) pgp: String,
+    pub(super) age: String,
+}
+
+impl Lists {
+    /// The keys, each once, in the order in which a new file gets them.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub(super) fn read(&self, context: &[(String, String)], profile: &str) -> Result<Vec<KeyName>, Failure> {
+        self.names(context, profile).map_err(|error| Failure::of(code::FAILED, "", error))
+    }
+
+    fn names(&self, context: &[(String, String)], profile: &str) -> Result<Vec<KeyName>, KeyNameError> {
+        fn each(list: &str) -> impl Iterator<Item = &str> {
+            list.split(',').map(str::trim).filter(|name| !name.is_empty())
+        }
+        let mut names = Vec::new();
+        names.extend(each(&self.kms).map(|arn| KeyName::Aws(AwsKeyName::split(arn, context, profile))));
+        for id in each(&self.gcp) {
+            names.push(KeyName::Gcp(GcpKeyName::from_argument(id)?));
+        }
+        for id in each(&self.huawei) {
+            names.push(KeyName::Huawei(HuaweiKeyName::from_argument(id)?));
+        }
+        for url in each(&self.azure) {
+            names.push(KeyName::Azure(AzureKeyName::from_url(url)?));
+        }
+        for fingerprint in each(&self.pgp) {
+            names.push(KeyName::Pgp(PgpKeyName::from_argument(fingerprint)?));
+        }
+        for uri in each(&self.vault) {
+            names.push(KeyName::Vault(VaultKeyName::from_uri(uri)?));
+        }
+        names.extend(each(&self.age).map(|recipient| KeyName::Age(recipient.to_owned())));
+        let mut once: Vec<KeyName> = Vec::new();
+        for name in names {
+            name.check()?;
+            if !once.contains(&name) {
+                once.push(name);
+            }
+        }
+        Ok(once)
+    }
+}
+
+/// The keys of these names.
+///
+/// # Errors
+/// A kind that cannot be used.
+pub(super) fn master_keys(sources: &KeySources<'_>, names: &[KeyName]) -> Result<Vec<Box<dyn MasterKey>>, Failure> {
+    let key = |name: &KeyName| {
+        sources.key(name, NamedBy::Configuration).ok_or_else(|| {
+            Failure::new(
+                code::FAILED,
+                format!("Could not generate data key: keys of the kind `{}` cannot be used", name.source()),
+            )
+        })
+    };
+    names.iter().map(key).collect()
+}
+
+fn no_rule(error: RuleError, path: &std::path::Path) -> Failure {
+    match error {
+        RuleError::NoMatch { .. } => Failure::above(
+            code::FAILED,
+            "error loading config: no matching creation rules found",
+            CommandError::from(error).at(path.display()),
+        ),
+        error => Failure::of(code::FAILED, "error loading config", CommandError::from(error).at(path.display())),
+    }
+}
+
+/// Is there a rule for the file, if there are rules at all?
+///
+/// # Errors
+/// If none matches, or the configuration is broken.
+pub(super) fn check_rule(run: &Run<'_>, target: &Target) -> Result<(), Failure> {
+    let Some(configuration) = configuration(run)? else { return Ok(()) };
+    match configuration.rules.rule_for(&target.name) {
+        Ok(_) | Err(RuleError::NoRules) => Ok(()),
+        Err(error) => Err(no_rule(error, &configuration.path)),
+    }
+}
+
+/// What is encrypted, and whether the MAC covers that only.
+fn selector(run: &Run<'_>, rule: Option<&Rule>) -> Result<(Selector, bool), Failure> {
+    let mut given: Vec<(SelectorKind, String)> = Vec::new();
+    for kind in SelectorKind::ALL {
+        let text = run.flags.text(&kind.as_str().replace('_', "-"));
+        let of_rule = rule.and_then(|rule| rule.selector.as_ref()).filter(|selector| selector.kind() == kind);
+        if !text.is_empty() {
+            given.push((kind, text));
+        } else if let Some(selector) = of_rule {
+            given.push((kind, selector.text().to_owned()));
+        }
+    }
+    let mac_only_encrypted = run.global.is("mac-only-encrypted") || rule.is_some_and(|rule| rule.mac_only_encrypted);
+    let selector =
+        Selector::choose(given.iter().map(|(kind, text)| (*kind, text.as_str()))).map_err(|error| match error {
+            SelectorError::Conflict(..) => Failure::new(code::CONFLICT, CONFLICT),
+            error => Failure::of(code::FAILED, "", error),
+        })?;
+    Ok((selector.unwrap_or_default(), mac_only_encrypted))
+}
+
+/// Why a document cannot be encrypted.
+pub(super) fn unencryptable(error: EncryptError, format: Format) -> Failure {
+    match error {
+        EncryptError::Parse(error) => unparsable(error, format),
+        EncryptError::Empty => {
+            Failure::new(code::EMPTY, "File cannot be completely empty, it must contain at least one document")
+        }
+        EncryptError::AlreadyEncrypted(_) => already_encrypted(error),
+        EncryptError::NoKeys => Failure::new(code::FAILED, "Could not generate data key: [empty key group provided]"),
+        EncryptError::Wrap { id, source } => {
+            let words = format!("failed to encrypt new data key with master key {}", quoted(&id.name));
+            let failure = Failure::of(code::FAILED, &words, EncryptError::Wrap { id, source });
+            failure.within("Could not generate data key: [", "]")
+        }
+        EncryptError::Seal(error) => Failure::of(code::ENCRYPTING, "Error encrypting tree: Error walking tree", error),
+        error => Failure::of(code::FAILED, "", error),
+    }
+}
+
+/// The first line is that of sops, which goes on for a paragraph.
+pub(super) fn already_encrypted(error: impl Into<CommandError>) -> Failure {
+    Failure::above(
+        code::ENCRYPTED,
+        "The file you have provided contains a top-level entry called 'sops', or for",
+        error,
+    )
+}

@@ -1,0 +1,50 @@
+//! Why the data key could not be had, in the form of sops: every group, every key, and why each did not work.
+//!
+//! ```text
+//! Failed to get the data key required to decrypt the SOPS file.
+//!
+//! Group 0: FAILED
+//!   age1…: FAILED
+//!     - | no identity here fits it
+//!
+//! Recovery failed because …
+//! ```
+
+use bulla_sops::{DataKeyError, KeyFailure};
+
+use super::failure::{Failure, code};
+use super::go::wrapped;
+
+const HEAD: &str = "Failed to get the data key required to decrypt the SOPS file.";
+
+/// Wide enough for a reason, and for the paragraph at the end.
+const REASON: usize = 60;
+const PARAGRAPH: usize = 75;
+
+/// The data key could not be had.
+pub(super) fn failure(error: DataKeyError) -> Failure {
+    let DataKeyError::NoKey { failures, .. } = &error else {
+        return Failure::above(code::DATA_KEY, HEAD, error);
+    };
+    let text = format!(
+        "{HEAD}\n\n{}\n\n{}",
+        group(0, failures),
+        wrapped(
+            "Recovery failed because no master key was able to decrypt the file. In order for SOPS to recover the file, at least one \
+             key has to be successful, but none were.",
+            PARAGRAPH
+        )
+    );
+    Failure::below(code::DATA_KEY, text, error)
+}
+
+/// One group that did not give the data key, or its share.
+fn group(number: usize, failures: &[KeyFailure]) -> String {
+    let keys: Vec<String> = failures.iter().map(key).collect();
+    format!("Group {number}: FAILED\n{}", keys.join("\n\n"))
+}
+
+fn key(failure: &KeyFailure) -> String {
+    let reason = wrapped(&failure.reason.to_string(), REASON).replace('\n', "\n      | ");
+    format!("  {}: FAILED\n    - | {reason}", failure.id.name)
+}

@@ -1,0 +1,124 @@
+//! `sops rotate`: a new data key, for the readers that the file has, with those of `--add-…` and without those of `--rm-…`.
+
+use bulla_doc::{Document, Format};
+use bulla_keys::{KeyName, KeySources, MasterKey};
+use bulla_sops::{EncryptedFile, NothingSelected, Opened, Recipe};
+use bulla_wipe::Wiping;
+
+use crate::files::Readers;
+use crate::wait::block_on;
+
+use super::failure::{Failure, code, missing};
+use super::file::{Target, absolute_of, check_destination, is_missing, open, read_encrypted, sources, warn_of_more};
+use super::recipe::{Lists, context, convert, master_keys, tell, unencryptable};
+use super::{Outcome, Run};
+
+const KINDS: [&str; 7] = ["kms", "pgp", "gcp-kms", "hckms", "hc-vault-transit", "azure-kv", "age"];
+
+pub(super) fn rotate(run: &Run<'_>) -> Outcome {
+    let Some(name) = run.arguments().first() else {
+        return Err(Failure::new(code::NO_FILE, "Error: no file specified"));
+    };
+    warn_of_more(run);
+    check_destination(run)?;
+    let path = absolute_of(name)?;
+    if is_missing(&path) && changes_keys(run) {
+        let behind = ", use the `edit` subcommand instead.";
+        return Err(missing(code::KEYS_WITHOUT_FILE, "add or remove keys on", &path, behind));
+    }
+    let target = Target::of(run, Some(path))?;
+    let ring = sources(run)?;
+    let bytes = target.read()?;
+    let rotated = rotated(run, &target, bytes.clone(), &ring)?;
+    target.write(run, &bytes, &rotated, Readers::Everybody)
+}
+
+/// Does a flag add or remove keys?
+pub(super) fn changes_keys(run: &Run<'_>) -> bool {
+    let is_given = |flag: String| !run.flags.raw(&flag).is_empty();
+    KINDS.iter().any(|kind| is_given(format!("add-{kind}")) || is_given(format!("rm-{kind}")))
+}
+
+/// The encrypted file `bytes` under a new data key.
+///
+/// # Errors
+/// In the words of sops.
+pub(super) fn rotated(
+    run: &Run<'_>,
+    target: &Target,
+    bytes: Wiping<Vec<u8>>,
+    ring: &KeySources<'_>,
+) -> Result<Wiping<Vec<u8>>, Failure> {
+    let context = context(run)?;
+    let (add, remove) = (keys_of_flags(run, "add", &context)?, keys_of_flags(run, "rm", &context)?);
+    let file = read_encrypted(bytes, target.input)?;
+    let opened = open(run, &file, ring)?;
+    let mut names: Vec<KeyName> = file.metadata().keys().map(|entry| entry.name().clone()).collect();
+    for name in add {
+        if !names.iter().any(|known| known.id() == name.id()) {
+            names.push(name);
+        }
+    }
+    names.retain(|name| !remove.iter().any(|removed| removed.id() == name.id()));
+    for_readers(run, target, &file, &opened, &names, ring)
+}
+
+/// The document of `file` in the output's format, under a new data key, for whoever has one of the keys of these names.
+///
+/// # Errors
+/// In the words of sops.
+pub(super) fn for_readers(
+    run: &Run<'_>,
+    target: &Target,
+    file: &EncryptedFile,
+    opened: &Opened<'_>,
+    names: &[KeyName],
+    ring: &KeySources<'_>,
+) -> Result<Wiping<Vec<u8>>, Failure> {
+    let keys = master_keys(ring, names)?;
+    let keys: Vec<&dyn MasterKey> = keys.iter().map(AsRef::as_ref).collect();
+    let metadata = file.metadata();
+    let recipe = Recipe {
+        keys: &keys,
+        selector: &metadata.selector,
+        mac_only_encrypted: metadata.mac_only_encrypted,
+        nothing_selected: NothingSelected::Allow,
+        now: run.cx.now(),
+    };
+    let mut rng = run.cx.rng().map_err(Failure::from)?;
+    let failed = |error| unencryptable(error, target.output);
+    let encrypted = if target.input == target.output {
+        block_on(opened.rotate(&recipe, &mut rng)).map_err(failed)?
+    } else {
+        let plain = plain_in(opened, target.input, target.output, target.indent)?;
+        block_on(bulla_sops::encrypt(&plain, target.output, &recipe, &mut rng)).map_err(failed)?
+    };
+    tell(run, &encrypted.summary);
+    Ok(encrypted.bytes)
+}
+
+/// The opened document in another format.
+pub(super) fn plain_in(
+    opened: &Opened<'_>,
+    input: Format,
+    output: Format,
+    indent: Option<usize>,
+) -> Result<Wiping<Vec<u8>>, Failure> {
+    let document = Document::parse_owned(opened.to_plain(), input)
+        .map_err(|error| Failure::of(code::DUMPING, "Could not marshal tree", error))?;
+    convert(&document, output, indent)
+}
+
+fn keys_of_flags(run: &Run<'_>, what: &str, context: &[(String, String)]) -> Result<Vec<KeyName>, Failure> {
+    let of = |kind: &str| run.flags.text(&format!("{what}-{kind}"));
+    let lists = Lists {
+        kms: of("kms"),
+        gcp: of("gcp-kms"),
+        huawei: of("hckms"),
+        azure: of("azure-kv"),
+        vault: of("hc-vault-transit"),
+        pgp: of("pgp"),
+        age: of("age"),
+    };
+    lists.read(context, &run.flags.text("aws-profile"))
+}

@@ -1,0 +1,121 @@
+//! The configuration: `--config`, `SOPS_CONFIG`, or the `.sops.yaml` of the current directory or of one above it. sops looks from there
+//! and not from the file, so that is what happens under its name. A broken configuration makes every command fail.
+//!
+//! Keys that mean nothing are passed over as by sops, with a warning: a misspelt selector leaves values in plain text.
+
+use std::path::{Path, PathBuf};
+
+use bulla_doc::{Document, Format, Value};
+use bulla_sops::rules::{FILE_NAME, Rules, RulesError, UnknownKeys};
+
+use crate::error::CommandError;
+use crate::recipients::absolute;
+
+use super::Run;
+use super::failure::{Failure, code};
+use super::file::read_file;
+use super::go::quoted;
+
+/// How often it is looked one directory further up.
+const DEEPEST: usize = 100;
+
+/// The name that people expect, too.
+const OTHER_NAME: &str = ".sops.yml";
+
+/// A configuration that was read.
+pub(super) struct Configuration {
+    pub(super) path: PathBuf,
+    pub(super) rules: Rules,
+    pub(super) stores: Stores,
+}
+
+/// What `stores` says about how files are printed anew.
+#[derive(Debug, Default)]
+pub(super) struct Stores {
+    indents: Vec<(Format, i64)>,
+}
+
+impl Stores {
+    fn read(text: &[u8]) -> Self {
+        let names = [("yaml", Format::Yaml), ("json", Format::Json)];
+        let document = Document::parse(text, Format::Yaml).ok();
+        let stores = document.as_ref().and_then(|document| document.branches().next()?.get("stores"));
+        let indent = |name: &str| match stores?.get(name)?.get("indent")?.value() {
+            Value::Int(indent) => Some(indent),
+            _ => None,
+        };
+        Self { indents: names.iter().filter_map(|(name, format)| Some((*format, indent(name)?))).collect() }
+    }
+
+    /// The columns to indent by.
+    pub(super) fn indent(&self, format: Format) -> Option<i64> {
+        self.indents.iter().find(|(of, _)| *of == format).map(|(_, indent)| *indent)
+    }
+}
+
+/// What the configuration says about how files are printed, if there is one.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn stores(run: &Run<'_>) -> Result<Stores, Failure> {
+    Ok(configuration(run)?.map(|configuration| configuration.stores).unwrap_or_default())
+}
+
+/// The configuration of this run, if there is one.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn configuration(run: &Run<'_>) -> Result<Option<Configuration>, Failure> {
+    let given = run.global.raw("config");
+    let path = if given.is_empty() { find(run)? } else { Some(PathBuf::from(given)) };
+    path.map(|path| load(run, path)).transpose()
+}
+
+fn load(run: &Run<'_>, path: PathBuf) -> Result<Configuration, Failure> {
+    let text = read_file(&path).map_err(|failure| {
+        let reason = failure.message().replace("Error reading file: ", "");
+        Failure::new(code::FAILED, format!("could not read config file: {reason}"))
+    })?;
+    let directory = absolute(&path).map_err(Failure::from)?.parent().map(Path::to_path_buf).unwrap_or_default();
+    let broken = |error: RulesError| {
+        Failure::of(code::FAILED, "error loading config", CommandError::from(error).at(path.display()))
+    };
+    let rules = match Rules::read(&text, &directory, UnknownKeys::Refuse) {
+        Err(error @ RulesError::UnknownKey { .. }) => {
+            let rules = Rules::read(&text, &directory, UnknownKeys::Ignore).map_err(broken)?;
+            if run.warns_of_configuration() {
+                run.warn(&format!("{}: {error}", path.display()));
+            }
+            rules
+        }
+        rules => rules.map_err(broken)?,
+    };
+    Ok(Configuration { path, rules, stores: Stores::read(&text) })
+}
+
+/// The `.sops.yaml` that counts here.
+fn find(run: &Run<'_>) -> Result<Option<PathBuf>, Failure> {
+    let here = absolute(Path::new(".")).map_err(Failure::from)?;
+    let mut other = None;
+    let mut found = None;
+    for directory in here.ancestors().take(DEEPEST) {
+        if directory.join(FILE_NAME).exists() {
+            found = Some(directory.join(FILE_NAME));
+            break;
+        }
+        if other.is_none() && directory.join(OTHER_NAME).exists() {
+            other = Some(directory.join(OTHER_NAME));
+        }
+    }
+    if let Some(other) = other.filter(|_| run.warns_of_configuration()) {
+        let other = quoted(&other.to_string_lossy());
+        let instead = match &found {
+            Some(found) => format!("; using {} instead", quoted(&found.to_string_lossy())),
+            None => String::new(),
+        };
+        run.warn(&format!(
+            "ignoring {other} when searching for config file; the config file must be called \"{FILE_NAME}\"{instead}"
+        ));
+    }
+    Ok(found)
+}
