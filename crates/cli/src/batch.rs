@@ -19,6 +19,8 @@ pub(crate) enum Outcome {
     Done,
     /// It was passed over, because there is nothing to do for it.
     Skipped,
+    /// It was looked at, and is not as it should be. That is told in its notes.
+    Failed(Exit),
 }
 
 /// What a file has to say, kept until it is its turn.
@@ -29,6 +31,7 @@ pub(crate) struct Notes(Vec<Note>);
 enum Note {
     Status(String),
     Warning(String),
+    Error(CommandError),
 }
 
 impl Notes {
@@ -42,11 +45,17 @@ impl Notes {
         self.0.push(Note::Warning(text.into()));
     }
 
+    /// What is wrong with a file whose outcome is [`Outcome::Failed`].
+    pub(crate) fn error(&mut self, error: CommandError) {
+        self.0.push(Note::Error(error));
+    }
+
     pub(crate) fn tell(&self, cx: &Context) {
         for note in &self.0 {
             match note {
                 Note::Status(text) => cx.status(text),
                 Note::Warning(text) => cx.warn(text),
+                Note::Error(error) => cx.show(error),
             }
         }
     }
@@ -97,6 +106,7 @@ pub(crate) fn collect<T: Send>(
                 match outcome {
                     Outcome::Done => completed += 1,
                     Outcome::Skipped => skipped += 1,
+                    Outcome::Failed(exit) => failures.push(exit),
                 }
                 found.extend(finding.map(|finding| (file.origin.to_string(), finding)));
             }

@@ -147,6 +147,11 @@ pub(crate) fn in_secret(document: &Document, path: &KeyPath) -> Option<(usize, b
     matches!(field.as_str(), "data" | "stringData").then_some((before + 1, field == "data"))
 }
 
+/// Does a path lead to one value under a Secret's `data`?
+pub(crate) fn is_encoded(document: &Document, path: &KeyPath) -> bool {
+    in_secret(document, path).is_some_and(|(steps, is_data)| is_data && path.steps.len() == steps + 1)
+}
+
 fn set_text<'d>(edits: &mut Edits<'d>, node: Node<'d>, bytes: &[u8], in_lines: bool) {
     let text = std::str::from_utf8(bytes).ok();
     if let Some(block) = text.filter(|_| in_lines).and_then(|text| as_block(text, node)) {

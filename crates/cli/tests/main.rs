@@ -16,4 +16,5 @@ mod planted;
 mod rotate_mishaps;
 mod sops;
 mod transcript;
+mod unchanged;
 mod vault;

@@ -7,6 +7,7 @@ use bulla_wipe::Wiping;
 use crate::batch::Notes;
 use crate::commands::decrypt::{OpeningArgs, may_be_encrypted};
 use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::files::{FormatName, Selected, Source, format_of, read_selected};
 
 /// The plain document of a file; `None` for one that was found and is not encrypted.
@@ -42,5 +43,63 @@ pub(crate) fn text_of(scalar: Node<'_>) -> Wiping<Vec<u8>> {
         Value::Bool(value) => Wiping::new(value.to_string().into_bytes()),
         Value::Int(value) => Wiping::new(value.to_string().into_bytes()),
         _ => Wiping::new(scalar.spelling().as_bytes().to_vec()),
+    }
+}
+
+/// A part of a document as JSON on one line, dates as texts. Bytes that are no text have no place there: `None`.
+pub(crate) fn to_json(node: Node<'_>) -> Option<serde_json::Value> {
+    use serde_json::Value as Json;
+    Some(match node.kind() {
+        bulla_doc::Kind::Mapping => {
+            let mut object = serde_json::Map::new();
+            for entry in node.children() {
+                if let Some(key) = entry.key() {
+                    object.insert(key.to_owned(), to_json(entry)?);
+                }
+            }
+            Json::Object(object)
+        }
+        bulla_doc::Kind::Sequence => {
+            let items = node.children().filter(|item| item.kind() != bulla_doc::Kind::Comment);
+            Json::Array(items.map(to_json).collect::<Option<_>>()?)
+        }
+        bulla_doc::Kind::Scalar | bulla_doc::Kind::Comment => match node.value() {
+            Value::Null => Json::Null,
+            Value::Bool(value) => value.into(),
+            Value::Int(value) => value.into(),
+            Value::Unsigned(value) => value.into(),
+            // What JSON has no number for is a text, as it is spelt.
+            Value::Float(value) => {
+                serde_json::Number::from_f64(value).map_or_else(|| node.spelling().into_owned().into(), Json::Number)
+            }
+            Value::Time(_) => node.spelling().into_owned().into(),
+            Value::String(text) => std::str::from_utf8(&text).ok()?.into(),
+        },
+    })
+}
+
+/// Which document of a file is meant.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct DocumentArgs {
+    /// Which document of the file, from 1
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    document: u32,
+}
+
+impl DocumentArgs {
+    /// Its number from 0, if the file has it.
+    ///
+    /// # Errors
+    /// [`Exit::Path`].
+    pub(crate) fn branch(self, document: &Document) -> Result<usize, CommandError> {
+        let (branch, count) = (self.document as usize - 1, document.branches().len());
+        if branch < count {
+            return Ok(branch);
+        }
+        let documents = if count == 1 { "document" } else { "documents" };
+        Err(CommandError::new(
+            Exit::Path,
+            format!("there is no document {}: the file has {count} {documents}", self.document),
+        ))
     }
 }

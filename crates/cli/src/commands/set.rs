@@ -1,7 +1,9 @@
 //! `bulla set`
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use bulla_crypto::{SecretBytes, encoding};
 use bulla_doc::{Document, Format, Tree};
 use bulla_sops::{Change, KeyPath, NewValue};
 use bulla_wipe::Wiping;
@@ -10,29 +12,41 @@ use crate::commands::change::{ChangeArgs, change};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::value::ValueArgs;
+use crate::key_path::PathText;
+use crate::secret_data::is_encoded;
+use crate::value::{ValueArgs, refuse_on_command_line};
 
 /// Set one value of an encrypted file, in place
 ///
-/// The value comes from standard input, or is asked for without echo. Where a number, boolean or date stands now it must be one, too;
-/// otherwise it becomes a text. Only its line, the MAC and the date change. What does not exist yet is made.
+/// The value comes from standard input, a file or a generator, or is asked for without echo, twice. Where a number, boolean or date stands
+/// now it must be one, too; otherwise it becomes a text. Under `data` of a Kubernetes Secret it is stored in base64. Only its line, the MAC
+/// and the date change. What does not exist yet is made.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  bulla set shop.yaml '[\"db\"][\"password\"]'                       asks for it
-  openssl rand -base64 24 | bulla set shop.yaml '[\"db\"][\"password\"]'
-  bulla set --value-file tls.key shop.yaml '[\"tls\"][\"key\"]'
-  echo '{\"host\": \"a\", \"port\": 1}' | bulla set --json shop.yaml '[\"db\"][\"hosts\"][0]'")]
+  bulla set shop.yaml db.password                       asks for it
+  bulla set --generate 32 shop.yaml db.password
+  openssl rand -base64 24 | bulla set shop.yaml db.password
+  bulla set --value-file tls.key secret.yaml data.tls.key
+  echo '{\"host\": \"a\", \"port\": 1}' | bulla set --json-value shop.yaml db.hosts[0]")]
 pub(crate) struct SetArgs {
     /// Encrypted file
     file: PathBuf,
 
-    /// Where: keys in quotes and indices, each in brackets
+    /// Where: keys and indices, such as `db.hosts[0]`, or as SOPS writes them
     path: String,
+
+    // Taken only to say why it is not.
+    #[arg(hide = true)]
+    on_the_command_line: Option<OsString>,
 
     /// The value is JSON: a number, true, null, a list, an object
     #[arg(long)]
-    json: bool,
+    json_value: bool,
+
+    /// The value is base64 already, for `data` of a Kubernetes Secret
+    #[arg(long, conflicts_with = "json_value")]
+    encoded: bool,
 
     #[command(flatten)]
     value: ValueArgs,
@@ -42,10 +56,40 @@ pub(crate) struct SetArgs {
 }
 
 pub(crate) fn set(cx: &Context, args: &SetArgs) -> Result<(), CommandError> {
-    let path: KeyPath = args.path.parse()?;
-    let value = args.value.read(&format!("Value for {path}"), cx)?;
-    let value = if args.json { from_json(value.expose_secret())? } else { from_text(value.expose_secret())? };
-    change(cx, &args.file, &args.change, vec![Change::Set { path, value }])
+    if args.on_the_command_line.is_some() {
+        return Err(refuse_on_command_line());
+    }
+    let path: PathText = args.path.parse()?;
+    let value = args.value.read(&format!("Value for {}", args.path), cx)?;
+    let json = if args.json_value { Some(from_json(value.expose_secret())?) } else { None };
+    change(cx, &args.file, &args.change, &[path], |document, mut paths| {
+        let path = paths.remove(0);
+        let value = match json {
+            Some(value) => value,
+            None if is_encoded(document, &path) => for_secret(&value, args.encoded, &path)?,
+            None if args.encoded => {
+                return Err(CommandError::new(Exit::Usage, format!("`{path}` is not under `data` of a Secret"))
+                    .hint("leave out `--encoded`"));
+            }
+            None => from_text(value.expose_secret())?,
+        };
+        Ok(vec![Change::Set { path, value }])
+    })
+}
+
+/// What is stored under `data` of a Secret.
+fn for_secret(value: &SecretBytes, is_encoded: bool, path: &KeyPath) -> Result<NewValue, CommandError> {
+    if !is_encoded {
+        return Ok(NewValue::Text(Wiping::new(encoding::encode(value.expose_secret()))));
+    }
+    // What is decoded is a secret, too.
+    let decoded = encoding::decode_go(value.expose_secret()).map(SecretBytes::new);
+    decoded.map_err(|error| {
+        CommandError::new(Exit::Input, error)
+            .at(format_args!("the value for `{path}`"))
+            .hint("without `--encoded` it is encoded here")
+    })?;
+    from_text(value.expose_secret())
 }
 
 fn from_text(value: &[u8]) -> Result<NewValue, CommandError> {
@@ -62,7 +106,8 @@ fn from_json(value: &[u8]) -> Result<NewValue, CommandError> {
     object.extend_from_slice(BEFORE);
     object.extend_from_slice(value);
     object.push(b'}');
-    let wrong = || CommandError::new(Exit::Input, "the value is not JSON").hint("without `--json` it is taken as text");
+    let wrong =
+        || CommandError::new(Exit::Input, "the value is not JSON").hint("without `--json-value` it is taken as text");
     let document = Document::parse(&object, Format::Json).map_err(|_| wrong())?;
     let root = document.branches().next().ok_or_else(wrong)?;
     // More than one entry: the value had a comma of its own.

@@ -7,7 +7,7 @@ use bulla_services::ServiceError;
 use bulla_sops::rules::{RuleError, RulesError};
 use bulla_sops::{
     DecryptError, EditError, EncryptError, MetadataError, PathError, PathsTooLong, ReadError, SealError, SelectorError,
-    ValueFault,
+    StatusError, ValueFault,
 };
 
 use crate::error::CommandError;
@@ -40,6 +40,16 @@ impl From<MetadataError> for CommandError {
     }
 }
 
+impl From<StatusError> for CommandError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Read(error) => error.into(),
+            StatusError::TooDeep(error) => error.into(),
+            error => Self::new(Exit::Input, error),
+        }
+    }
+}
+
 impl From<PathsTooLong> for CommandError {
     fn from(error: PathsTooLong) -> Self {
         Self::new(Exit::Input, error)
@@ -48,7 +58,7 @@ impl From<PathsTooLong> for CommandError {
 
 impl From<PathError> for CommandError {
     fn from(error: PathError) -> Self {
-        Self::new(Exit::Path, error).hint("quote it for the shell: '[\"db\"][\"password\"]'")
+        Self::new(Exit::Path, error).hint("quote it for the shell: '[\"db\"][\"password\"]'; or write `db.password`")
     }
 }
 
@@ -140,7 +150,7 @@ impl From<EditError> for CommandError {
             // Its cause speaks of what was decrypted, and here it is what was given.
             EditError::Type { .. } => {
                 return Self::new(Exit::Input, error.to_string())
-                    .hint("`--json` sets a value of another type: \"text\", 1, true, null, {…}");
+                    .hint("`--json-value` sets a value of another type: \"text\", 1, true, null, {…}");
             }
             _ => (Exit::Path, None),
         };
