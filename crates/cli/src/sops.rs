@@ -14,7 +14,9 @@
 
 mod completion;
 mod decrypt;
+mod edit;
 mod encrypt;
+mod exec;
 mod failure;
 mod file;
 mod filestatus;
@@ -31,10 +33,10 @@ mod table;
 mod tree_path;
 mod version;
 
-use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bulla_sops::FORMAT_VERSION;
 
@@ -59,7 +61,7 @@ enum Action {
 struct Run<'a> {
     cx: &'a Context,
     /// Was the person warned of the configuration already? It is read more than once.
-    warned: Cell<bool>,
+    warned: AtomicBool,
     /// The flags in front of the command; in the old style those are all there are.
     global: &'a Flags,
     /// The flags and arguments of the command.
@@ -86,7 +88,7 @@ impl Run<'_> {
 
     /// Whether this is the first time that something about the configuration could be said.
     fn warns_of_configuration(&self) -> bool {
-        !self.warned.replace(true)
+        !self.warned.swap(true, Ordering::Relaxed)
     }
 
     fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
@@ -139,7 +141,7 @@ fn dispatch(cx: &Context, arguments: &[OsString]) -> Outcome {
         let text = completion::suggestions(arguments, &known, &names, with_help());
         return print(cx, &text);
     }
-    let run = Run { cx, warned: Cell::new(false), global: &global, flags: &global };
+    let run = Run { cx, warned: AtomicBool::new(false), global: &global, flags: &global };
     if !completing {
         if let Err(error) = read {
             if let FlagError::Usage(error) = &error {
@@ -193,7 +195,7 @@ fn run_command(
     if flags.is("help") {
         return print(cx, &help::of_command(name, command));
     }
-    action(&Run { cx, warned: Cell::new(false), global, flags: &flags })
+    action(&Run { cx, warned: AtomicBool::new(false), global, flags: &flags })
 }
 
 /// Runs a command of a command: `sops groups add`.

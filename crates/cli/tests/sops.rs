@@ -127,3 +127,15 @@ fn changing() {
     needs_peers!();
     run_table(include_str!("sops/change.txt"), 80);
 }
+
+#[test]
+fn editing() {
+    needs_peers!();
+    run_table(include_str!("sops/edit.txt"), 40);
+}
+
+#[test]
+fn running() {
+    needs_peers!();
+    run_table(include_str!("sops/exec.txt"), 40);
+}

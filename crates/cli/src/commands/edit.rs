@@ -71,13 +71,14 @@ pub(crate) fn edit(cx: &Context, args: &EditArgs) -> Result<(), CommandError> {
 }
 
 /// A file that is there, and opened.
-struct Existing<'a> {
-    cx: &'a Context,
-    path: &'a Path,
-    opened: &'a Opened<'a>,
+pub(crate) struct Existing<'a> {
+    pub(crate) cx: &'a Context,
+    pub(crate) path: &'a Path,
+    pub(crate) opened: &'a Opened<'a>,
     /// Which version of the file it is: its encrypted MAC, which no other has.
-    version: &'a str,
-    shown: Option<Shown>,
+    pub(crate) version: &'a str,
+    /// What stands in the editor in place of the document, if something else does.
+    pub(crate) shown: Option<Shown>,
 }
 
 impl Work for Existing<'_> {

@@ -107,6 +107,12 @@ impl Failure {
         Self { message: format!("{before}{}{behind}", self.message), ..self }
     }
 
+    /// As an error of a command, for what asks for one.
+    pub(super) fn into_error(self) -> CommandError {
+        let hints: Vec<&str> = self.below.iter().filter_map(|line| line.strip_prefix("hint: ")).collect();
+        hints.into_iter().fold(CommandError::new(Exit::Failed, self.message.clone()), CommandError::hint)
+    }
+
     pub(super) fn with_code(self, code: u8) -> Self {
         Self { code, ..self }
     }

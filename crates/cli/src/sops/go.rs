@@ -40,11 +40,32 @@ fn is_printed(character: char) -> bool {
     !(character.is_control() || character.is_whitespace() || reorders)
 }
 
+/// A float as Go's `%G` prints it, and never like a whole number.
+pub(super) fn float(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    // Six digits before the point are the most that Go prints so.
+    if (-4..6).contains(&exponent) {
+        let text = value.to_string();
+        return if text.contains('.') { text } else { format!("{text}.0") };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}E{sign}{:02}", exponent.abs())
+}
+
 /// How much a line of the log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     Info,
     Warning,
+    Error,
     Fatal,
 }
 
@@ -53,6 +74,7 @@ impl Level {
         match self {
             Self::Info => "info",
             Self::Warning => "warning",
+            Self::Error => "error",
             Self::Fatal => "fatal",
         }
     }
@@ -122,6 +144,24 @@ mod tests {
             ("\u{202e}\u{a0}\u{85}", r#""\u202e\u00a0\u0085""#),
         ] {
             assert_eq!(quoted(text), expected);
+        }
+    }
+
+    #[test]
+    fn floats_are_printed_as_go_prints_them() {
+        for (value, expected) in [
+            (1.0, "1.0"),
+            (-0.5, "-0.5"),
+            (123_456.5, "123456.5"),
+            (1_234_567.5, "1.2345675E+06"),
+            (1e6, "1E+06"),
+            (1e100, "1E+100"),
+            (0.0001, "0.0001"),
+            (0.00001, "1E-05"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(float(value), expected);
         }
     }
 

@@ -6,7 +6,7 @@ use super::failure::{Failure, code, missing};
 use super::file::{Target, absolute_of, check_destination, is_missing, sources, warn_of_more};
 use super::recipe::{NewFile, check_rule};
 use super::rotate::{changes_keys, rotated};
-use super::{Outcome, Run, decrypt, set};
+use super::{Outcome, Run, decrypt, edit, set};
 
 pub(super) fn run(run: &Run<'_>) -> Outcome {
     let (encrypts, decrypts, rotates) = (run.flags.is("encrypt"), run.flags.is("decrypt"), run.flags.is("rotate"));
@@ -59,5 +59,5 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
         let encrypted = recipe.encrypt(run, &target, &plain)?;
         return target.write(run, &plain, &encrypted, Readers::Everybody);
     }
-    Err(Failure::new(code::FAILED, "editing is not there yet"))
+    edit::edit_target(run, &target, &ring)
 }

@@ -1,5 +1,6 @@
 //! How a new file is encrypted: for the keys of flags, else of the rule; by the selector of flags, of the rule, or of both together.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bulla_doc::{Document, Format, Tree};
@@ -17,6 +18,7 @@ use bulla_sops::{EncryptError, NothingSelected, Recipe, Selector, SelectorError,
 use bulla_wipe::Wiping;
 
 use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::services;
 use crate::terminal::Terminal;
 use crate::wait::block_on;
@@ -68,6 +70,33 @@ impl NewFile {
         let asking = Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal)));
         let keys = master_keys(&services::key_sources(run.cx, asking), &names)?;
         Ok(Self { keys, selector, mac_only_encrypted })
+    }
+
+    /// `text`, be it a document or not, encrypted for whoever will be able to open the file at `path`.
+    ///
+    /// # Errors
+    /// If it is no text, or a key fails.
+    pub(super) fn keep(
+        &self,
+        run: &Run<'_>,
+        path: Option<&Path>,
+        text: &[u8],
+    ) -> Result<Wiping<Vec<u8>>, CommandError> {
+        let text =
+            std::str::from_utf8(text).map_err(|_| CommandError::new(Exit::Input, "the edited text is not UTF-8"))?;
+        let file = path.unwrap_or(Path::new("")).display().to_string();
+        let entries = [("file", file.as_str()), ("of", ""), ("text", text)];
+        let document = Tree::mapping(entries.map(|(name, text)| (name, Tree::string(text))));
+        let document = bulla_doc::write(&[document], Format::Json, None);
+        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(AsRef::as_ref).collect();
+        let recipe = Recipe {
+            keys: &keys,
+            selector: &Selector::default(),
+            mac_only_encrypted: false,
+            nothing_selected: NothingSelected::Allow,
+            now: run.cx.now(),
+        };
+        Ok(block_on(bulla_sops::encrypt(&document, Format::Json, &recipe, &mut run.cx.rng()?))?.bytes)
     }
 
     /// Encrypts `plain`, which is in the input's format, in the output's.
@@ -232,7 +261,7 @@ pub(super) fn master_keys(sources: &KeySources<'_>, names: &[KeyName]) -> Result
     names.iter().map(key).collect()
 }
 
-fn no_rule(error: RuleError, path: &std::path::Path) -> Failure {
+fn no_rule(error: RuleError, path: &Path) -> Failure {
     match error {
         RuleError::NoMatch { .. } => Failure::above(
             code::FAILED,

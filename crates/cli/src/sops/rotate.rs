@@ -2,7 +2,7 @@
 
 use bulla_doc::{Document, Format};
 use bulla_keys::{KeyName, KeySources, MasterKey};
-use bulla_sops::{EncryptedFile, NothingSelected, Opened, Recipe};
+use bulla_sops::{EncryptedFile, Metadata, NothingSelected, Opened, Recipe};
 use bulla_wipe::Wiping;
 
 use crate::files::Readers;
@@ -75,26 +75,49 @@ pub(super) fn for_readers(
     names: &[KeyName],
     ring: &KeySources<'_>,
 ) -> Result<Wiping<Vec<u8>>, Failure> {
+    if target.input != target.output {
+        let plain = plain_in(opened, target.input, target.output, target.indent)?;
+        return encrypted_again(run, &plain, target.output, file.metadata(), names, ring);
+    }
     let keys = master_keys(ring, names)?;
     let keys: Vec<&dyn MasterKey> = keys.iter().map(AsRef::as_ref).collect();
-    let metadata = file.metadata();
-    let recipe = Recipe {
-        keys: &keys,
+    let recipe = recipe_of(run, file.metadata(), &keys);
+    let mut rng = run.cx.rng().map_err(Failure::from)?;
+    let encrypted = block_on(opened.rotate(&recipe, &mut rng)).map_err(|error| unencryptable(error, target.output))?;
+    tell(run, &encrypted.summary);
+    Ok(encrypted.bytes)
+}
+
+/// `plain` under a new data key, for whoever has one of the keys of these names, encrypted as `metadata` says.
+///
+/// # Errors
+/// In the words of sops.
+pub(super) fn encrypted_again(
+    run: &Run<'_>,
+    plain: &[u8],
+    format: Format,
+    metadata: &Metadata,
+    names: &[KeyName],
+    ring: &KeySources<'_>,
+) -> Result<Wiping<Vec<u8>>, Failure> {
+    let keys = master_keys(ring, names)?;
+    let keys: Vec<&dyn MasterKey> = keys.iter().map(AsRef::as_ref).collect();
+    let recipe = recipe_of(run, metadata, &keys);
+    let mut rng = run.cx.rng().map_err(Failure::from)?;
+    let encrypted = block_on(bulla_sops::encrypt(plain, format, &recipe, &mut rng))
+        .map_err(|error| unencryptable(error, format))?;
+    tell(run, &encrypted.summary);
+    Ok(encrypted.bytes)
+}
+
+fn recipe_of<'r>(run: &Run<'_>, metadata: &'r Metadata, keys: &'r [&'r dyn MasterKey]) -> Recipe<'r> {
+    Recipe {
+        keys,
         selector: &metadata.selector,
         mac_only_encrypted: metadata.mac_only_encrypted,
         nothing_selected: NothingSelected::Allow,
         now: run.cx.now(),
-    };
-    let mut rng = run.cx.rng().map_err(Failure::from)?;
-    let failed = |error| unencryptable(error, target.output);
-    let encrypted = if target.input == target.output {
-        block_on(opened.rotate(&recipe, &mut rng)).map_err(failed)?
-    } else {
-        let plain = plain_in(opened, target.input, target.output, target.indent)?;
-        block_on(bulla_sops::encrypt(&plain, target.output, &recipe, &mut rng)).map_err(failed)?
-    };
-    tell(run, &encrypted.summary);
-    Ok(encrypted.bytes)
+    }
 }
 
 /// The opened document in another format.

@@ -1,7 +1,7 @@
 //! What can be said: the flags of the old style, and the commands with theirs. The names are those of sops 3.13.3, the texts are ours.
 
 use super::flags::{Flag, Kind};
-use super::{Action, completion, decrypt, encrypt, filestatus, rotate, set};
+use super::{Action, completion, decrypt, edit, encrypt, exec, filestatus, rotate, set};
 
 /// A command.
 #[derive(Debug, Clone, Copy)]
@@ -172,6 +172,40 @@ pub(super) const COMMANDS: &[Command] = &[
         ]),
     },
     Command {
+        name: "exec-env",
+        help: "run a command with the values of a file in its environment",
+        arguments: "[file to decrypt] [command to run]",
+        flags: &[
+            &[
+                Flag::new(&["background"], Kind::Switch, "do not wait for it (deprecated)"),
+                Flag::new(&["pristine"], Kind::Switch, "give it nothing else of the environment"),
+                Flag::new(&["user"], Kind::Text, "run it as this user"),
+                Flag::new(&["same-process"], Kind::Switch, "let it take the place of this process"),
+                DECRYPTION_ORDER,
+            ],
+            KEY_SERVICES,
+        ],
+        action: Action::Run(exec::env),
+    },
+    Command {
+        name: "exec-file",
+        help: "run a command with the decrypted file in a temporary one, whose path stands for {}",
+        arguments: "[file to decrypt] [command to run]",
+        flags: &[
+            &[
+                Flag::new(&["background"], Kind::Switch, "do not wait for it (deprecated)"),
+                Flag::new(&["no-fifo"], Kind::Switch, "use a file that can be read more than once, and not a pipe"),
+                Flag::new(&["user"], Kind::Text, "run it as this user"),
+                INPUT_TYPE,
+                OUTPUT_TYPE,
+                Flag::new(&["filename"], Kind::Text, "name of the temporary file; tmp-file if none is given"),
+                DECRYPTION_ORDER,
+            ],
+            KEY_SERVICES,
+        ],
+        action: Action::Run(exec::file),
+    },
+    Command {
         name: "filestatus",
         help: "tell as JSON whether a file is encrypted",
         arguments: "file",
@@ -213,6 +247,19 @@ pub(super) const COMMANDS: &[Command] = &[
             KEY_SERVICES,
         ],
         action: Action::Run(rotate::rotate),
+    },
+    Command {
+        name: "edit",
+        help: "edit an encrypted file, or a new one",
+        arguments: "file",
+        flags: &[
+            KEYS,
+            &[INPUT_TYPE, OUTPUT_TYPE],
+            SELECTORS,
+            &[ENCRYPTION_CONTEXT, THRESHOLD, SHOW_MASTER_KEYS, IGNORE_MAC, DECRYPTION_ORDER],
+            KEY_SERVICES,
+        ],
+        action: Action::Run(edit::edit),
     },
     Command {
         name: "set",
