@@ -21,7 +21,7 @@ use crate::path::{MOST_PLACES, Place};
 use crate::spelling;
 use crate::subtree::tree_of;
 use crate::value::{self, MismatchedType, Scratch, UnsupportedValue};
-use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS, lacks_last_break};
+use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS, last_text};
 
 /// Why a file could not be read as an encrypted one.
 #[derive(Debug, thiserror::Error)]
@@ -196,23 +196,28 @@ impl<'e> Opened<'e> {
         self.with_last_break(edits.apply())
     }
 
-    /// A file may have lost its last line break after it was encrypted, or the entry that stood last. If an encrypted block scalar stands
-    /// last now, the break is part of its value. (In a plain one, nothing tells whether it was there.)
+    /// Line breaks at the end of a file, behind the metadata, are easily lost or added. If an encrypted block scalar stands last now, they
+    /// are part of its value: then there are as many as it was encrypted with. (In a plain one, nothing tells how many there were.)
     fn with_last_break(&self, plain: Wiping<Vec<u8>>) -> Wiping<Vec<u8>> {
-        let format = self.file.document().format();
-        if format != Format::Yaml || plain.is_empty() || plain.ends_with(b"\n") {
-            return plain;
-        }
         let last = self.plan.leaves.iter().rposition(|leaf| leaf.role == Role::Value);
-        let text = last.and_then(|last| self.opened(last)).map(|(_, text)| text);
-        let document = text.and_then(|_| Document::parse(&plain, format).ok());
-        if !document.zip(text).is_some_and(|(document, text)| lacks_last_break(&document, text)) {
+        let Some((last, (_, text))) = last.and_then(|last| Some((last, self.opened(last)?))) else { return plain };
+        let is_block = self.plan.leaves[last].node.spelling().starts_with(['|', '>']);
+        if self.file.document().format() != Format::Yaml || (!is_block && plain.ends_with(b"\n")) {
             return plain;
         }
-        let mut whole = Wiping::new(Vec::with_capacity(plain.len() + 1));
-        whole.extend_from_slice(&plain);
-        whole.push(b'\n');
-        whole
+        let is_whole = |plain: &[u8]| {
+            let document = Document::parse(plain, Format::Yaml).ok();
+            document.as_ref().and_then(last_text).map(str::as_bytes) == Some(text)
+        };
+        if is_whole(&plain) {
+            return plain;
+        }
+        let without_breaks = |text: &[u8]| text.len() - text.iter().rev().take_while(|&&byte| byte == b'\n').count();
+        let breaks = text.len() - without_breaks(text);
+        let mut whole = Wiping::new(Vec::with_capacity(plain.len() + breaks));
+        whole.extend_from_slice(&plain[..without_breaks(&plain)]);
+        whole.extend(std::iter::repeat_n(b'\n', breaks));
+        if is_whole(&whole) { whole } else { plain }
     }
 
     /// Comments that look encrypted and do not open: moved here from another place, or damaged. They stay as they are. The first
@@ -241,8 +246,10 @@ impl<'e> Opened<'e> {
                     let _ = edits.set_item_comment(leaf.node, text);
                 }
                 Role::Value => match spelling {
-                    Some(range) => edits.set_spelling(leaf.node, self.spelling(number, range)),
-                    None => edits.restore_value(leaf.node, &self.value(number)),
+                    Some(range) if self.ends_as_spelt(number, range) => {
+                        edits.set_spelling(leaf.node, self.spelling(number, range));
+                    }
+                    _ => edits.restore_value(leaf.node, &self.value(number)),
                 },
             }
         }
@@ -251,6 +258,19 @@ impl<'e> Opened<'e> {
                 edits.set_tree(alias.node, &self.tree_of(alias.node));
             }
         }
+    }
+
+    /// Are there as many empty lines behind the value as when it was encrypted? To a block that keeps them (`|+`) they belong.
+    fn ends_as_spelt(&self, number: usize, spelling: (u32, u32)) -> bool {
+        let node = self.plan.leaves[number].node;
+        let header = self.spelling(number, spelling).lines().next().unwrap_or_default();
+        if !(header.starts_with(['|', '>']) && header.contains('+') && node.spelling().starts_with(['|', '>'])) {
+            return true;
+        }
+        let breaks = |text: &[u8]| text.iter().rev().take_while(|&&byte| byte == b'\n').count();
+        let (was, is) = (breaks(self.text(number)), node.as_str().map(str::as_bytes).map_or(0, breaks));
+        // The line break that the file's end does not have was the metadata's, and goes with it.
+        was == is || (was + 1 == is && !self.file.document().text().ends_with('\n'))
     }
 
     fn tree_of(&self, node: bulla_doc::Node<'e>) -> Tree {

@@ -9,4 +9,5 @@ mod old_versions;
 mod rotation;
 mod round_trip;
 mod support;
+mod tampering;
 mod vectors;
