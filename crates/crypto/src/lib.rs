@@ -4,6 +4,7 @@
 //! value     plaintext ─ ValueCipher(DataKey) ─ ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]
 //! mac       values in document order ─ SHA-512 ─ upper-case hex ─ encrypted as a value
 //! hybrid    plaintext ─ AES-256-GCM under a one-off key ─ RSA-OAEP of that key, label = scope
+//! shamir    a data key split into shares, any `threshold` of which give it
 //! secret    SecretBytes, DataKey: wiped on drop, printed never
 //! encoding  base64 with the exact tolerance of Go        pem  keys and certificates as text
 //! ```
@@ -21,6 +22,7 @@ pub mod hybrid;
 pub mod mac;
 pub mod pem;
 pub mod secret;
+pub mod shamir;
 pub mod value;
 
 pub use hybrid::{KeyError, OpenError, PrivateKey, PublicKey};

@@ -1,6 +1,7 @@
 //! Against what the real programs made: vectors in `tests/vectors/crypto`, walked; and against the crate `rsa`.
 
 mod hybrid;
+mod shamir;
 mod tables;
 mod value;
 
