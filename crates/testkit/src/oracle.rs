@@ -10,6 +10,8 @@
 //! Documents and trees are flat lists in the order in which their nodes begin, each with the number of its children: a
 //! document may be ten thousand levels deep. Source of the answers: `tests/peers/oracle`.
 
+mod config;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
@@ -20,6 +22,7 @@ use crate::base64_text;
 use crate::lines::Lines;
 pub use crate::lines::Refusal;
 use crate::peers;
+pub use config::{Decision, Indents};
 
 /// The running oracle; answers come from any number of threads.
 pub struct Oracle(Lines);

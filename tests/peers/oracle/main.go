@@ -22,6 +22,8 @@ func main() {
 		"sops-open":     openTree,
 		"sops-library":  libraryDecrypt,
 		"sops-resource": decryptResource,
+		"sops-config":   decide,
+		"sops-stores":   indents,
 		"regex":         match,
 		"gjson":         selectParts,
 		"json":          rewriteJSON,
