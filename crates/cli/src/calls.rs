@@ -7,19 +7,22 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use bulla_keys::{KeyId, Source, WrappedKey};
-use bulla_sops::Metadata;
+use bulla_sops::{KeyEntry, Metadata};
 use serde_json::{Value, json};
 
-/// What opens a file, if that may take a call: the key of a service, and what it wrapped.
-pub(crate) type Opening = Option<(KeyId, WrappedKey)>;
+/// What opens a file and may take a call: keys of services, and what they wrapped. One, or one of each group that is needed.
+pub(crate) type Opening = Vec<(KeyId, WrappedKey)>;
 
 /// Calls by kind of key: to unwrap, to wrap.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Calls(BTreeMap<Source, (usize, usize)>);
 
-/// The call that opens a file with this metadata.
+/// The calls that open a file with this metadata.
 pub(crate) fn opening(metadata: &Metadata) -> Opening {
-    metadata.keys().find(|entry| entry.source().is_in_a_service()).map(|entry| (entry.id(), entry.wrapped().clone()))
+    let first = |group: &Vec<KeyEntry>| group.iter().find(|entry| entry.source().is_in_a_service()).cloned();
+    let keys = metadata.groups.iter().filter_map(first).map(|entry| (entry.id(), entry.wrapped().clone()));
+    let needed = if metadata.shamir_threshold == 0 { usize::MAX } else { metadata.threshold().max(2) };
+    keys.take(needed).collect()
 }
 
 /// The calls of several files, one after the other.
@@ -31,12 +34,12 @@ pub(crate) struct Counter {
 
 impl Counter {
     /// The calls for a file that is opened so and encrypted for `readers`.
-    pub(crate) fn count(&mut self, opening: &Opening, readers: &[KeyId]) -> Calls {
+    pub(crate) fn count(&mut self, opening: &[(KeyId, WrappedKey)], readers: &[KeyId]) -> Calls {
         let mut calls = Calls::default();
-        if let Some((id, wrapped)) = opening
-            && self.unwrapped.insert((id.clone(), wrapped.clone()))
-        {
-            calls.0.entry(id.source).or_default().0 += 1;
+        for (id, wrapped) in opening {
+            if self.unwrapped.insert((id.clone(), wrapped.clone())) {
+                calls.0.entry(id.source).or_default().0 += 1;
+            }
         }
         for reader in readers.iter().filter(|reader| reader.source.is_in_a_service()) {
             calls.0.entry(reader.source).or_default().1 += 1;
@@ -83,14 +86,14 @@ mod tests {
     #[test]
     fn a_data_key_is_unwrapped_once_and_wrapped_for_each_reader_in_a_service() {
         let id = |source, name: &str| KeyId { source, name: name.to_owned() };
-        let opening = |wrapped: &str| Some((id(Source::Kms, "A"), WrappedKey::new(wrapped)));
+        let opening = |wrapped: &str| vec![(id(Source::Kms, "A"), WrappedKey::new(wrapped))];
         let readers = [id(Source::Age, "age1"), id(Source::Kms, "A"), id(Source::Kms, "B"), id(Source::HcVault, "v")];
         let mut counter = Counter::default();
         let first = counter.count(&opening("one"), &readers);
         assert_eq!(first.to_string(), "kms 1 to unwrap, 2 to wrap; hc_vault 1 to wrap");
         assert_eq!(first.to_json(), json!({"kms": {"unwrap": 1, "wrap": 2}, "hc_vault": {"unwrap": 0, "wrap": 1}}));
         assert_eq!(counter.count(&opening("one"), &readers[..2]).to_string(), "kms 1 to wrap");
-        assert!(counter.count(&None, &readers[..1]).is_none());
+        assert!(counter.count(&[], &readers[..1]).is_none());
         assert_eq!(counter.total.to_string(), "kms 1 to unwrap, 3 to wrap; hc_vault 1 to wrap");
     }
 }

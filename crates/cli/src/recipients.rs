@@ -17,7 +17,7 @@ use bulla_keys::vault::VaultKeyName;
 use bulla_keys::{KeyName, KeyNameError, KeySources, MasterKey};
 use bulla_services::NamedBy;
 use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
-use bulla_sops::{Metadata, NothingSelected, Recipe, Selector, SelectorKind};
+use bulla_sops::{KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorKind};
 
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
@@ -71,6 +71,10 @@ pub(crate) struct RecipeArgs {
     /// What the data key is bound to by keys of AWS KMS: NAME:VALUE,NAME:VALUE. It is no secret; AWS writes it to its log
     #[arg(long, value_name = "CONTEXT")]
     encryption_context: Option<String>,
+
+    /// How many groups of keys are needed to open it, where the rule has several; all of them if nothing is said
+    #[arg(long, visible_alias = "shamir-threshold", value_name = "NUMBER")]
+    shamir_secret_sharing_threshold: Option<usize>,
 
     /// Take the rule from this file and not from the .sops.yaml above the file
     #[arg(long, value_name = "FILE", env = "SOPS_CONFIG", hide_env_values = true)]
@@ -132,7 +136,8 @@ pub(crate) struct Recipients<'a> {
 
 /// How one file is encrypted.
 pub(crate) struct FileRecipe {
-    keys: Vec<Box<dyn MasterKey>>,
+    groups: Vec<Vec<Box<dyn MasterKey>>>,
+    threshold: usize,
     /// If somebody named one.
     selector: Option<Selector>,
     mac_only_encrypted: bool,
@@ -152,10 +157,12 @@ impl FileRecipe {
 
     /// Calls `use_it` with the recipe in the form in which `bulla_sops` takes it.
     pub(crate) fn with<T>(&self, cx: &Context, use_it: impl FnOnce(&Recipe<'_>) -> T) -> T {
-        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(|key| &**key).collect();
+        let groups: Vec<Vec<&dyn MasterKey>> =
+            self.groups.iter().map(|group| group.iter().map(|key| &**key).collect()).collect();
         let selector = self.selector.clone().unwrap_or_default();
         use_it(&Recipe {
-            keys: &keys,
+            groups: &groups,
+            threshold: self.threshold,
             selector: &selector,
             mac_only_encrypted: self.mac_only_encrypted,
             nothing_selected: self.nothing_selected,
@@ -268,14 +275,17 @@ impl Recipients<'_> {
             }
             rule => rule.in_file(&path)?,
         };
-        let keys = if self.named.is_empty() { &rule.keys_with_context(&self.context) } else { &self.named };
-        if keys.is_empty() {
-            let empty =
-                CommandError::new(Exit::NoRecipient, format!("{}: the rule for this file names no key", rule.position));
-            return Err(empty.at(path.display()).into());
+        let mut groups = if self.named.is_empty() { rule.key_groups(&self.context) } else { self.one_group() };
+        if let Some(empty) = groups.groups.iter().position(Vec::is_empty) {
+            let message = match rule.groups.as_slice() {
+                [group] => format!("{}: the rule for this file names no key", group.position),
+                groups => format!("{}: a group of the rule for this file names no key", groups[empty].position),
+            };
+            return Err(CommandError::new(Exit::NoRecipient, message).at(path.display()).into());
         }
+        groups.threshold = self.args.shamir_secret_sharing_threshold.unwrap_or(groups.threshold);
         let selector = self.selector.clone().or_else(|| rule.selector.clone());
-        Ok(self.recipe(keys, selector, rule.mac_only_encrypted)?)
+        Ok(self.recipe(&groups, selector, rule.mac_only_encrypted)?)
     }
 
     fn without_rule(&self) -> Result<FileRecipe, CommandError> {
@@ -286,18 +296,27 @@ impl Recipients<'_> {
             )
             .hint(format!("name recipients with `--age`, or once and for all in a rule in `{FILE_NAME}`")));
         }
-        self.recipe(&self.named, self.selector.clone(), false)
+        self.recipe(&self.one_group(), self.selector.clone(), false)
+    }
+
+    /// The keys that the command line names. They are one group, so a threshold that it names can only be wrong.
+    fn one_group(&self) -> KeyGroups {
+        let threshold = self.args.shamir_secret_sharing_threshold.unwrap_or_default();
+        KeyGroups { groups: vec![self.named.clone()], threshold }
     }
 
     fn recipe(
         &self,
-        keys: &[KeyName],
+        groups: &KeyGroups,
         selector: Option<Selector>,
         mac_only_encrypted: bool,
     ) -> Result<FileRecipe, CommandError> {
+        check_threshold(groups)?;
         let given = &self.args.selector;
+        let keys = |group: &Vec<KeyName>| group.iter().map(|key| self.master_key(key)).collect::<Result<_, _>>();
         Ok(FileRecipe {
-            keys: keys.iter().map(|key| self.master_key(key)).collect::<Result<_, _>>()?,
+            groups: groups.groups.iter().map(keys).collect::<Result<_, _>>()?,
+            threshold: groups.threshold,
             selector,
             mac_only_encrypted: mac_only_encrypted || given.mac_only_encrypted,
             nothing_selected: if given.allow_unencrypted { NothingSelected::Allow } else { NothingSelected::Refuse },
@@ -329,6 +348,25 @@ impl Recipients<'_> {
         known.insert(path.clone(), Arc::clone(&rules));
         Ok(Some((path, rules)))
     }
+}
+
+/// Refuses a threshold that means something else than whoever wrote it may think.
+fn check_threshold(groups: &KeyGroups) -> Result<(), CommandError> {
+    let (threshold, groups) = (groups.threshold, groups.groups.len());
+    let message = match (threshold, groups) {
+        (0, _) | (1, 1) => return Ok(()),
+        (threshold, 1) => format!(
+            "{threshold} groups of keys are to be needed to open the file, and there is one, each of whose keys opens it by itself"
+        ),
+        (1, _) => {
+            "one group of keys cannot be enough where there are several: put their keys into one group".to_owned()
+        }
+        (threshold, groups) if threshold > groups => {
+            format!("{threshold} groups of keys are to be needed to open the file, and there are {groups}")
+        }
+        _ => return Ok(()),
+    };
+    Err(CommandError::new(Exit::Usage, message).hint("groups stand in a rule, as `key_groups`"))
 }
 
 /// The path from the root, without `.` and `..`. Links are not resolved: a rule is about the name that the user sees.

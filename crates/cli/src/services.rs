@@ -20,9 +20,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bulla_crypto::SecretBytes;
-use bulla_keys::KeySources;
 use bulla_keys::age::AgeIdentities;
 use bulla_keys::vault::Vault;
+use bulla_keys::{DecryptionOrder, KeySources};
 use bulla_services::vault::{AllowedAddresses, Authorities, Login, Settings};
 use bulla_services::{Surroundings, Tried};
 use bulla_wipe::Wiping;
@@ -43,6 +43,7 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
         kms: LazyLock::new(Box::new(|| aws::kms(cx))),
         pgp: LazyLock::new(Box::new(|| gpg::gpg(cx))),
         memory: Arc::default(),
+        order: DecryptionOrder::default(),
     }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! name     what any of them is called
 //! sources  the means of a command: a name becomes a key
+//! order    which kinds of keys are tried first
 //! memory   what services unwrapped: each wrapped key is asked for once a command
 //! fake     for tests (feature `fake`)
 //! ```
@@ -35,6 +36,7 @@ pub mod gcp;
 pub mod huawei;
 pub mod memory;
 mod name;
+mod order;
 pub mod pgp;
 mod sources;
 pub mod vault;
@@ -47,6 +49,7 @@ use bulla_crypto::SecretBytes;
 use bulla_services::ServiceError;
 pub use bulla_services::Tried;
 pub use name::{KeyName, KeyNameError};
+pub use order::{DecryptionOrder, OrderError};
 use pgp::GpgError;
 pub use sources::{KeySources, Later};
 

@@ -9,7 +9,7 @@ use crate::aws::{AwsKey, Kms};
 use crate::memory::Memory;
 use crate::pgp::{Gpg, PgpKey};
 use crate::vault::{Vault, VaultKey};
-use crate::{KeyName, MasterKey};
+use crate::{DecryptionOrder, KeyName, MasterKey};
 
 /// What keys of each kind are used with.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct KeySources<'a> {
     pub pgp: Later<'a, Gpg>,
     /// What they unwrapped.
     pub memory: Arc<Memory>,
+    /// Which kinds are tried first.
+    pub order: DecryptionOrder,
 }
 
 /// Something that is made when it is first used.

@@ -16,6 +16,7 @@ use crate::metadata::{LastModified, METADATA_KEY, NewMetadata};
 use crate::seal::Seal;
 use crate::selector::{Selector, SelectorKind};
 use crate::walk::NO_COMMENT_ITEMS;
+use crate::wrap::Wrapped;
 
 impl Opened<'_> {
     /// A JSON file with `entries`, all of them encrypted, that the readers of this one can open. Their names do not end in `_unencrypted`.
@@ -55,8 +56,15 @@ impl Opened<'_> {
         let Some(Tree::Mapping(items)) = entry.map(Tree::copy_of) else {
             // Of a format in which the metadata is no mapping.
             let metadata = self.file.metadata();
-            let keys: Vec<_> = metadata.keys().cloned().collect();
-            let new = NewMetadata { keys: &keys, selector, mac_only_encrypted: false, last_modified, others: &[] };
+            let keys = Wrapped { groups: metadata.groups.clone(), threshold: metadata.threshold() };
+            let new = NewMetadata {
+                keys: &keys,
+                selector,
+                mac_only_encrypted: false,
+                last_modified,
+                version: &metadata.version,
+                others: &[],
+            };
             return new.to_tree(NO_MAC_YET);
         };
         let is_dropped = |name: &str| {
@@ -117,7 +125,8 @@ mod tests {
         ] {
             let selector = Selector::new(kind, text).unwrap();
             let recipe = Recipe {
-                keys: &[&key],
+                groups: &[vec![&key]],
+                threshold: 0,
                 selector: &selector,
                 mac_only_encrypted: true,
                 nothing_selected: NothingSelected::Allow,

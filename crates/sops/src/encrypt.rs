@@ -8,21 +8,23 @@
 
 use bulla_crypto::{DataKey, ValueCipher};
 use bulla_doc::{Document, Format, ParseError, Step, Tree};
-use bulla_keys::{KeyId, MasterKey, WrapError};
 use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
-use crate::metadata::{KeyEntry, LastModified, METADATA_KEY, NewMetadata, has_metadata};
+use crate::metadata::{FORMAT_VERSION, LastModified, METADATA_KEY, Metadata, NewMetadata, has_metadata};
 use crate::path::Place;
 use crate::seal::{Seal, SealError, Summary};
 use crate::selector::Selector;
 use crate::walk::{NO_COMMENT_ITEMS, lacks_last_break, last_text};
+use crate::wrap::{Groups, WrapKeysError, wrap};
 
 /// How a document is to be encrypted.
 #[derive(Debug)]
 pub struct Recipe<'a> {
-    /// Who can open it: one group, each key for itself.
-    pub keys: &'a [&'a dyn MasterKey],
+    /// Who can open it, by group. Each key of one group opens it by itself; between several groups the data key is split.
+    pub groups: &'a Groups<'a>,
+    /// How many of several groups are needed to open it; 0 for all.
+    pub threshold: usize,
     /// What is encrypted.
     pub selector: &'a Selector,
     /// Is the MAC to cover encrypted values only? Then others may be edited by hand.
@@ -65,20 +67,9 @@ pub enum EncryptError {
     /// It has an entry `sops` at its top.
     #[error("the file is encrypted already: it has an entry `sops` at {0}; to change it, edit it or set values in it")]
     AlreadyEncrypted(Place),
-    /// Nobody could open it.
-    #[error("no key to encrypt for: name at least one recipient")]
-    NoKeys,
-    /// The same key is named twice.
-    #[error("the key {0} is named twice")]
-    DuplicateKey(KeyId),
-    /// A master key failed.
-    #[error("cannot wrap the data key for {id}")]
-    Wrap {
-        /// Which key.
-        id: KeyId,
-        /// Why.
-        source: WrapError,
-    },
+    /// The data key could not be wrapped for all who are to have it.
+    #[error(transparent)]
+    Keys(#[from] WrapKeysError),
     /// The file would be plain text with a `sops` entry.
     #[error("`{kind}: {text}` selects none of the document's {plain} values: all of it would stay plain text", kind = .selector.kind(), text = .selector.text())]
     NothingSelected {
@@ -105,25 +96,31 @@ pub async fn encrypt(
     recipe: &Recipe<'_>,
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<Encrypted, EncryptError> {
-    encrypt_document(Document::parse(plain, format)?, recipe, Vec::new(), rng).await
+    encrypt_document(Document::parse(plain, format)?, recipe, None, Vec::new(), rng).await
 }
 
-/// Encrypts a document that was read. `others` are fields for its metadata that only other programs know.
+/// Encrypts a document that was read. `before` is the metadata that it had: its version and the dates of its keys stay. `others` are
+/// fields that only other programs know.
 pub(crate) async fn encrypt_document(
     document: Document,
     recipe: &Recipe<'_>,
+    before: Option<&Metadata>,
     others: Vec<(String, Tree)>,
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<Encrypted, EncryptError> {
     check(&document)?;
     let data_key = DataKey::generate(rng);
-    let keys = wrap(&data_key, recipe).await?;
     let last_modified = LastModified::from(recipe.now);
+    let mut keys = wrap(&data_key, recipe.groups, recipe.threshold, last_modified, rng).await?;
+    if let Some(before) = before {
+        keys.keep_dates(before);
+    }
     let metadata = NewMetadata {
         keys: &keys,
         selector: recipe.selector,
         mac_only_encrypted: recipe.mac_only_encrypted,
         last_modified,
+        version: before.map_or(FORMAT_VERSION, |before| before.version.as_str()),
         others: &others,
     };
     let seal = Seal {
@@ -196,22 +193,4 @@ fn check(document: &Document) -> Result<(), EncryptError> {
         );
     }
     Ok(())
-}
-
-async fn wrap(data_key: &DataKey, recipe: &Recipe<'_>) -> Result<Vec<KeyEntry>, EncryptError> {
-    if recipe.keys.is_empty() {
-        return Err(EncryptError::NoKeys);
-    }
-    let secret = data_key.to_secret_bytes();
-    let mut entries: Vec<KeyEntry> = Vec::new();
-    for key in recipe.keys {
-        let name = key.name();
-        let id = name.id();
-        if entries.iter().any(|entry| entry.id() == id) {
-            return Err(EncryptError::DuplicateKey(id));
-        }
-        let wrapped = key.wrap(&secret).await.map_err(|source| EncryptError::Wrap { id, source })?;
-        entries.push(KeyEntry::new(name, wrapped, LastModified::from(recipe.now)));
-    }
-    Ok(entries)
 }

@@ -1,14 +1,22 @@
 //! Getting the data key: the file's master keys, tried in SOPS' order with what this command has.
+//!
+//! ```text
+//! one group         keys in the order of their kinds ─ the first that unwraps ─▶ data key
+//! several groups    each likewise ─▶ its share; as many as the threshold says ─ shamir::combine ─▶ data key
+//! ```
+//! Once there are enough, no other key is asked: SOPS goes on through all groups, with a call or a question for a PIN each.
 
 use std::fmt;
 use std::sync::Arc;
 
-use bulla_crypto::{DataKey, DataKeyLengthError};
+use bulla_crypto::shamir::{self, CombineError};
+use bulla_crypto::{DataKey, DataKeyLengthError, SecretBytes};
 use bulla_keys::age::{AgeIdentities, AgeKey};
 use bulla_keys::{KeyId, KeyName, KeySources, MasterKey, Source, Tried, UnwrapError};
 use bulla_services::NamedBy;
 
 use crate::metadata::{KeyEntry, Metadata};
+use crate::wrap::needed;
 
 /// So many keys in services are asked for one file. Whoever writes a file with thousands does not have them all called by us.
 const MOST_IN_SERVICES: usize = 50;
@@ -39,6 +47,10 @@ impl KeyRing for KeySources<'_> {
     fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
         self.key(entry.name(), NamedBy::File)
     }
+
+    fn order(&self) -> &[Source] {
+        self.order.sources()
+    }
 }
 
 /// No data key could be had.
@@ -53,12 +65,42 @@ pub enum DataKeyError {
         /// Where the means to unwrap were looked for, each place once.
         tried: Vec<Tried>,
     },
-    /// The data key is split between groups.
-    #[error("the data key is split into shares for {groups} groups of keys (`key_groups`), which cannot be joined yet")]
-    Groups {
-        /// How many.
+    /// Too few groups of keys gave their share of the data key.
+    #[error(
+        "shares of the data key are needed from {needed} of {} groups of keys, and {} gave one{}",
+        .groups.len(), count_opened(.groups), list_groups(.groups)
+    )]
+    TooFewShares {
+        /// How many are needed.
+        needed: usize,
+        /// What became of each group, in their order. All were tried.
+        groups: Vec<GroupOutcome>,
+        /// Where the means to unwrap were looked for, each place once.
+        tried: Vec<Tried>,
+    },
+    /// The file wants more shares than it has groups, so nobody can open it.
+    #[error("the file says that shares of {needed} groups of keys are needed (`shamir_threshold`), and has {groups}")]
+    Threshold {
+        /// How many it wants.
+        needed: usize,
+        /// How many it has.
         groups: usize,
     },
+    /// The shares are there, and do not go together.
+    #[error("the shares of the data key do not go together")]
+    Shares(#[from] CombineError),
+    /// They give something else.
+    #[error("the shares give no data key")]
+    Length(#[from] DataKeyLengthError),
+}
+
+/// What became of a group of keys.
+#[derive(Debug)]
+pub struct GroupOutcome {
+    /// The key that gave the group's share.
+    pub opened: Option<KeyId>,
+    /// Why those that were tried before it, or all of them, did not.
+    pub failures: Vec<KeyFailure>,
 }
 
 /// Why a master key did not give the data key.
@@ -90,9 +132,14 @@ pub enum KeyReason {
     /// It should have worked.
     #[error(transparent)]
     Unwrap(#[from] UnwrapError),
-    /// It worked, and what came out is no data key.
-    #[error(transparent)]
-    Length(#[from] DataKeyLengthError),
+    /// It worked, and what came out is neither a data key nor a share of one.
+    #[error("{} has {expected} bytes, this one has {found}", if *.expected == SHARE { "a share of a data key" } else { "a data key" })]
+    Length {
+        /// How many bytes it should have.
+        expected: usize,
+        /// How many it has.
+        found: usize,
+    },
 }
 
 fn count(failures: &[KeyFailure]) -> String {
@@ -106,49 +153,110 @@ fn list(failures: &[KeyFailure]) -> String {
     failures.iter().fold(String::new(), |text, failure| text + "\n  " + &failure.to_string())
 }
 
-/// Unwraps the data key with the first master key that can.
-///
-/// # Errors
-/// [`DataKeyError`], with a reason for every key.
-pub(crate) async fn data_key(metadata: &Metadata, ring: &dyn KeyRing) -> Result<DataKey, DataKeyError> {
-    let [group] = metadata.groups.as_slice() else {
-        return Err(DataKeyError::Groups { groups: metadata.groups.len() });
-    };
-    let order = ring.order();
-    let rank = |entry: &KeyEntry| order.iter().position(|source| *source == entry.source()).unwrap_or(order.len());
-    let mut entries: Vec<&KeyEntry> = group.iter().collect();
-    entries.sort_by_key(|entry| rank(entry));
-
-    let (mut failures, mut tried, mut asked) = (Vec::new(), Vec::new(), 0);
-    for entry in entries {
-        asked += usize::from(entry.source().is_in_a_service());
-        if entry.source().is_in_a_service() && asked > MOST_IN_SERVICES {
-            failures.push(KeyFailure { id: entry.id(), reason: KeyReason::TooMany });
-            continue;
-        }
-        match unwrap(entry, ring, &mut tried).await {
-            Ok(key) => return Ok(key),
-            Err(reason) => failures.push(KeyFailure { id: entry.id(), reason }),
-        }
-    }
-    Err(DataKeyError::NoKey { failures, tried })
+fn count_opened(groups: &[GroupOutcome]) -> usize {
+    groups.iter().filter(|group| group.opened.is_some()).count()
 }
 
-async fn unwrap(entry: &KeyEntry, ring: &dyn KeyRing, tried: &mut Vec<Tried>) -> Result<DataKey, KeyReason> {
-    let key = ring.master_key(entry).ok_or(KeyReason::Unsupported)?;
-    if entry.wrapped().as_str().is_empty() {
-        return Err(KeyReason::Empty);
-    }
-    let outcome = key.unwrap(entry.wrapped()).await;
-    if !matches!(outcome, Ok(Some(_))) {
-        for place in key.tried() {
-            if !tried.contains(&place) {
-                tried.push(place);
+fn list_groups(groups: &[GroupOutcome]) -> String {
+    let mut text = String::new();
+    for (index, group) in groups.iter().enumerate() {
+        match &group.opened {
+            Some(id) => text = format!("{text}\n  group {}: opened by {id}", index + 1),
+            None => {
+                let failures = list(&group.failures).replace('\n', "\n  ");
+                text = format!("{text}\n  group {}:{failures}", index + 1);
             }
         }
     }
-    let secret = outcome?.ok_or(KeyReason::NotOurs)?;
-    Ok(DataKey::try_from(&secret)?)
+    text
+}
+
+/// Gets the data key: from the first master key that can unwrap it, or, where it is split, from as many groups as are needed.
+///
+/// # Errors
+/// [`DataKeyError`], with a reason for every key that was tried.
+pub(crate) async fn data_key(metadata: &Metadata, ring: &dyn KeyRing) -> Result<DataKey, DataKeyError> {
+    let mut unwrapping = Unwrapping { ring, tried: Vec::new(), asked: 0 };
+    if let [group] = metadata.groups.as_slice() {
+        let unwrapped = unwrapping.group(group, DataKey::LENGTH).await;
+        return match unwrapped {
+            (Some((_, secret)), _) => Ok(DataKey::try_from(&secret)?),
+            (None, failures) => Err(DataKeyError::NoKey { failures, tried: unwrapping.tried }),
+        };
+    }
+    let needed = needed(metadata.groups.len(), metadata.threshold());
+    if needed > metadata.groups.len() {
+        return Err(DataKeyError::Threshold { needed, groups: metadata.groups.len() });
+    }
+    let (mut shares, mut groups) = (Vec::new(), Vec::new());
+    for group in &metadata.groups {
+        let (unwrapped, failures) = unwrapping.group(group, SHARE).await;
+        let (opened, share) = unwrapped.unzip();
+        groups.push(GroupOutcome { opened, failures });
+        shares.extend(share);
+        // Two points make a line: a file that says otherwise was changed.
+        if shares.len() >= needed.max(2) {
+            return Ok(DataKey::try_from(&shamir::combine(&shares)?)?);
+        }
+    }
+    Err(DataKeyError::TooFewShares { needed, groups, tried: unwrapping.tried })
+}
+
+/// Length of a group's share of a data key: its bytes, and which it is.
+const SHARE: usize = DataKey::LENGTH + 1;
+
+/// The keys of one file being tried.
+struct Unwrapping<'r> {
+    ring: &'r dyn KeyRing,
+    /// Where keys that did not work looked for their means.
+    tried: Vec<Tried>,
+    /// How many keys in services were asked.
+    asked: usize,
+}
+
+impl Unwrapping<'_> {
+    /// What the first key of `group` that can unwraps, and why those before it did not. It must have `length` bytes.
+    async fn group(&mut self, group: &[KeyEntry], length: usize) -> (Option<(KeyId, SecretBytes)>, Vec<KeyFailure>) {
+        let order = self.ring.order();
+        let rank = |entry: &KeyEntry| order.iter().position(|source| *source == entry.source()).unwrap_or(order.len());
+        let mut entries: Vec<&KeyEntry> = group.iter().collect();
+        entries.sort_by_key(|entry| rank(entry));
+
+        let mut failures = Vec::new();
+        for entry in entries {
+            match self.entry(entry, length).await {
+                Ok(secret) => return (Some((entry.id(), secret)), failures),
+                Err(reason) => failures.push(KeyFailure { id: entry.id(), reason }),
+            }
+        }
+        (None, failures)
+    }
+
+    async fn entry(&mut self, entry: &KeyEntry, length: usize) -> Result<SecretBytes, KeyReason> {
+        if entry.source().is_in_a_service() {
+            self.asked += 1;
+            if self.asked > MOST_IN_SERVICES {
+                return Err(KeyReason::TooMany);
+            }
+        }
+        let key = self.ring.master_key(entry).ok_or(KeyReason::Unsupported)?;
+        if entry.wrapped().as_str().is_empty() {
+            return Err(KeyReason::Empty);
+        }
+        let outcome = key.unwrap(entry.wrapped()).await;
+        if !matches!(outcome, Ok(Some(_))) {
+            for place in key.tried() {
+                if !self.tried.contains(&place) {
+                    self.tried.push(place);
+                }
+            }
+        }
+        let secret = outcome?.ok_or(KeyReason::NotOurs)?;
+        match secret.len() {
+            found if found == length => Ok(secret),
+            found => Err(KeyReason::Length { expected: length, found }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +266,7 @@ mod tests {
     use bulla_crypto::SecretBytes;
     use bulla_doc::{Document, Format};
     use bulla_keys::fake::{Behaviour, FakeKey};
+    use rand::SeedableRng as _;
 
     use super::*;
 
@@ -231,10 +340,86 @@ mod tests {
         assert!(error.ends_with("kms last: not asked: 50 other keys in services were, and did not work"), "{error}");
     }
 
+    /// Metadata of groups, each of keys of PGP with the share of `secret` for the group.
+    async fn split(groups: &[&[&str]], threshold: usize) -> (Metadata, Vec<String>) {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        let shares = shamir::split(&SecretBytes::new(vec![7; 32]), groups.len(), threshold, &mut rng).unwrap();
+        let (mut text, mut encs) = (String::new(), Vec::new());
+        for (group, share) in groups.iter().zip(&shares) {
+            let mut keys = String::new();
+            for name in *group {
+                let key = FakeKey::new(Source::Pgp, *name, Behaviour::Works);
+                let enc = key.wrap(share).await.unwrap().into_string();
+                keys = format!("{keys}{{fp: {name}, enc: {enc}}}, ");
+                encs.push(enc);
+            }
+            text = format!("{text}{{pgp: [{keys}], age: []}}, ");
+        }
+        (metadata(&format!("key_groups: [{text}], shamir_threshold: {threshold}")), encs)
+    }
+
+    fn keys(names: &[(&str, Behaviour)]) -> Counting {
+        let keys: Vec<_> = names.iter().map(|(name, behaviour)| (Source::Pgp, *name, *behaviour)).collect();
+        Counting(ring(&keys), std::sync::Mutex::default())
+    }
+
+    /// Remembers which keys were asked for.
+    #[derive(Debug)]
+    struct Counting(Fakes, std::sync::Mutex<Vec<String>>);
+
+    impl KeyRing for Counting {
+        fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
+            self.1.lock().unwrap().push(entry.id().name);
+            self.0.master_key(entry)
+        }
+    }
+
     #[tokio::test]
-    async fn several_groups_are_refused() {
-        let metadata = metadata("key_groups: [{age: [{recipient: a, enc: x}]}, {age: [{recipient: b, enc: x}]}]");
-        let error = data_key(&metadata, &Fakes::default()).await.unwrap_err();
-        assert!(matches!(error, DataKeyError::Groups { groups: 2 }), "{error}");
+    async fn as_many_groups_are_opened_as_are_needed_and_no_key_is_asked_beyond() {
+        use Behaviour::{KnowsNothing, Works};
+        let (metadata, _) = split(&[&["a", "b"], &["c"], &["d"], &["e"]], 2).await;
+        let ring = keys(&[("a", KnowsNothing), ("b", Works), ("c", KnowsNothing), ("d", Works), ("e", Works)]);
+        assert_eq!(data_key(&metadata, &ring).await.unwrap().expose_secret(), &[7; 32]);
+        assert_eq!(*ring.1.lock().unwrap(), ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn where_too_few_groups_give_their_share_every_reason_is_told_by_group() {
+        use Behaviour::{Fails, KnowsNothing, Works};
+        let (metadata, _) = split(&[&["a", "b"], &["c"], &["d"]], 2).await;
+        let error = data_key(&metadata, &keys(&[("a", KnowsNothing), ("b", Fails), ("c", Works)])).await.unwrap_err();
+        let expected = "shares of the data key are needed from 2 of 3 groups of keys, and 1 gave one
+  group 1:
+    pgp a: no identity here fits it
+    pgp b: no identity fits: `the fake`: Fails
+  group 2: opened by pgp c
+  group 3:
+    pgp d: keys of this kind cannot be used";
+        assert_eq!(error.to_string(), expected);
+        assert!(matches!(error, DataKeyError::TooFewShares { needed: 2, groups, .. } if groups.len() == 3));
+    }
+
+    #[tokio::test]
+    async fn shares_that_do_not_go_together_are_refused_and_changed_ones_give_another_key() {
+        use Behaviour::Works;
+        let (_, encs) = split(&[&["a"], &["b"]], 2).await;
+        let ring = keys(&[("a", Works), ("b", Works)]);
+        let of = |first: &str, second: &str| {
+            metadata(&format!("key_groups: [{{pgp: [{{fp: a, enc: {first}}}]}}, {{pgp: [{{fp: b, enc: {second}}}]}}]"))
+        };
+        assert!(data_key(&of(&encs[0], &encs[1]), &ring).await.is_ok(), "no threshold means all");
+        let same_place = encs[0].replace("fake a", "fake b");
+        let error = data_key(&of(&encs[0], &same_place), &ring).await.unwrap_err();
+        assert!(matches!(error, DataKeyError::Shares(CombineError::SamePlace(1))), "{error}");
+        let whole = wrapped(Source::Pgp, "b", 32).await;
+        let error = data_key(&of(&encs[0], &whole), &ring).await.unwrap_err().to_string();
+        assert!(error.ends_with("group 2:\n    pgp b: a share of a data key has 33 bytes, this one has 32"), "{error}");
+        let mut changed = encs[1].clone().into_bytes();
+        changed[7] = if changed[7] == b'0' { b'1' } else { b'0' };
+        let changed = String::from_utf8(changed).unwrap();
+        assert_ne!(data_key(&of(&encs[0], &changed), &ring).await.unwrap().expose_secret(), &[7; 32]);
+        let many = metadata("shamir_threshold: 5, key_groups: [{age: [{enc: x}]}, {age: [{enc: x}]}]");
+        let error = data_key(&many, &ring).await.unwrap_err();
+        assert!(matches!(error, DataKeyError::Threshold { needed: 5, groups: 2 }), "{error}");
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! selector  which values are encrypted        walk   the values of a document in order, with their paths
 //! value     values as text, by type           seal   the one way in which ciphertext comes into a file
-//! metadata  the `sops` entry                  keyring  the data key
+//! metadata  the `sops` entry                  keyring  the data key        wrap    the data key for its readers
 //! ```
 //! The files are those of sops 3.13.3, both ways: it opens what is written here, and what any version since 3.0 wrote is opened here.
 //! Differences are listed in `docs/differences.md`; the largest is that a file is edited and never printed anew.
@@ -26,6 +26,7 @@ mod decrypt;
 mod edit;
 mod encrypt;
 mod file;
+mod groups;
 mod keyring;
 mod metadata;
 mod path;
@@ -38,12 +39,14 @@ mod status;
 mod subtree;
 mod value;
 mod walk;
+mod wrap;
 
 pub use decrypt::{DecryptError, Opened, ReadError, ValueFault, decrypt};
 pub use edit::{Change, EditError, Edited, NewValue};
 pub use encrypt::{EncryptError, Encrypted, NothingSelected, Recipe, encrypt};
 pub use file::EncryptedFile;
-pub use keyring::{DataKeyError, KeyFailure, KeyReason, KeyRing};
+pub use groups::{GroupDifference, GroupsError, KeyGroups};
+pub use keyring::{DataKeyError, GroupOutcome, KeyFailure, KeyReason, KeyRing};
 pub use metadata::{FORMAT_VERSION, KeyEntry, LastModified, METADATA_KEY, Metadata, MetadataError, has_metadata};
 pub use path::{KeyPath, PathError, PathStep, Place};
 pub use rotate::Difference;
@@ -52,6 +55,7 @@ pub use selector::{Selector, SelectorError, SelectorKind};
 pub use status::{Status, StatusError, status};
 pub use value::{MismatchedType, UnsupportedValue};
 pub use walk::PathsTooLong;
+pub use wrap::{Groups, WrapKeysError};
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,7 @@ use bulla_keys::Source;
 
 pub use date::LastModified;
 pub use entry::KeyEntry;
-pub(crate) use write::{NewMetadata, is_known_field, update};
+pub(crate) use write::{NewMetadata, is_known_field, replace_keys, update};
 
 use crate::selector::{Selector, SelectorError, SelectorKind};
 use field::{Expected, Fields};
@@ -53,8 +53,8 @@ pub struct Metadata {
     pub selector: Selector,
     /// Does the MAC cover encrypted values only?
     pub mac_only_encrypted: bool,
-    /// The master keys by group, in the order in which SOPS reads them. Always one group at least, and no file with more than one can
-    /// be opened yet.
+    /// The master keys by group, in the order in which SOPS reads them. Always one group at least; with several, the data key is split
+    /// between them.
     pub groups: Vec<Vec<KeyEntry>>,
     /// How many groups must give their share; 0 for all.
     pub shamir_threshold: u64,
@@ -149,6 +149,11 @@ impl Metadata {
             groups: read_groups(&fields)?.ok_or_else(|| MetadataError::NoKeys { position: entry.position() })?,
             shamir_threshold: fields.number("shamir_threshold")?,
         })
+    }
+
+    /// [`Metadata::shamir_threshold`], however large it claims to be.
+    pub fn threshold(&self) -> usize {
+        usize::try_from(self.shamir_threshold).unwrap_or(usize::MAX)
     }
 
     /// All master keys, of all groups.

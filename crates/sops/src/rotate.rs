@@ -5,8 +5,8 @@
 //! Opened ─ rotate ─ new data key, new nonces, new metadata; every other byte stays
 //! ```
 //! Whoever is taken off the list knows the data key: from the file as it is in the history, with the identity that opened it then. What is
-//! written later under the same data key would open for them, too. So there is no way here to change the readers of a file and keep its
-//! data key, as `sops updatekeys` does.
+//! written later under the same data key would open for them, too. So a file whose readers change is rotated; what `sops updatekeys` does
+//! is in [`crate::danger`].
 
 use bulla_doc::{Document, Kind, Tree};
 use bulla_keys::KeyId;
@@ -17,6 +17,7 @@ use crate::encrypt::{EncryptError, Encrypted, Recipe, encrypt_document};
 use crate::metadata::{KeyEntry, METADATA_KEY, Metadata, is_known_field};
 use crate::selector::Selector;
 use crate::subtree::tree_of;
+use crate::wrap::needed;
 
 /// What is to be another about a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Difference {
     pub joins: Vec<KeyId>,
     /// Keys of the file that are to open it no more.
     pub leaves: Vec<KeyId>,
+    /// Are its keys to be in other groups, or is another number of groups to be needed? Of no concern where one group is and stays one.
+    pub groups: bool,
     /// The selector of the file, where it is to have another.
     pub selector: Option<Selector>,
     /// Is the MAC to cover other values than it does?
@@ -34,14 +37,24 @@ pub struct Difference {
 impl Difference {
     /// Between a file with `metadata` and one that `recipe` makes.
     pub fn between(metadata: &Metadata, recipe: &Recipe<'_>) -> Self {
-        let wanted: Vec<KeyId> = recipe.keys.iter().map(|key| key.name().id()).collect();
-        let there: Vec<KeyId> = metadata.keys().map(KeyEntry::id).collect();
+        let wanted: Vec<Vec<KeyId>> = recipe.groups.iter().map(|group| ids(group, |key| key.name().id())).collect();
+        let there: Vec<Vec<KeyId>> = metadata.groups.iter().map(|group| ids(group, KeyEntry::id)).collect();
+        let threshold = |groups: &[Vec<KeyId>], threshold| match groups {
+            [_] => 0,
+            groups => needed(groups.len(), threshold),
+        };
+        let groups = sorted(&wanted) != sorted(&there)
+            || threshold(&wanted, recipe.threshold) != threshold(&there, metadata.threshold());
+        let (wanted, there) = (wanted.concat(), there.concat());
         let missing = |from: &[KeyId], others: &[KeyId]| -> Vec<KeyId> {
             from.iter().filter(|key| !others.contains(key)).cloned().collect()
         };
+        let (joins, leaves) = (missing(&wanted, &there), missing(&there, &wanted));
+        let is_one = recipe.groups.len() == 1 && metadata.groups.len() == 1;
         Self {
-            joins: missing(&wanted, &there),
-            leaves: missing(&there, &wanted),
+            groups: groups && !is_one,
+            joins,
+            leaves,
             selector: (metadata.selector != *recipe.selector).then(|| metadata.selector.clone()),
             mac: metadata.mac_only_encrypted != recipe.mac_only_encrypted,
         }
@@ -51,6 +64,19 @@ impl Difference {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
+}
+
+fn ids<K>(group: &[K], id: impl Fn(&K) -> KeyId) -> Vec<KeyId> {
+    group.iter().map(id).collect()
+}
+
+/// The same groups, the keys of each in an order that does not depend on how they are written.
+fn sorted(groups: &[Vec<KeyId>]) -> Vec<Vec<KeyId>> {
+    let mut groups = groups.to_vec();
+    for group in &mut groups {
+        group.sort();
+    }
+    groups
 }
 
 impl Opened<'_> {
@@ -67,7 +93,7 @@ impl Opened<'_> {
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Encrypted, EncryptError> {
         let document = Document::parse_owned(self.to_plain(), self.file.document().format())?;
-        encrypt_document(document, recipe, self.unknown_fields(), rng).await
+        encrypt_document(document, recipe, Some(self.file.metadata()), self.unknown_fields(), rng).await
     }
 
     /// Fields of the metadata that only others know.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bulla_doc::Format;
 use bulla_keys::{KeyId, MasterKey};
-use bulla_sops::{Difference, EncryptedFile, KeyRing, MetadataError, NothingSelected, ReadError, Recipe};
+use bulla_sops::{Difference, EncryptedFile, KeyEntry, KeyRing, MetadataError, NothingSelected, ReadError, Recipe};
 use serde_json::json;
 
 use crate::app::Failure;
@@ -165,16 +165,19 @@ fn with_own_readers<T>(
     use_it: impl FnOnce(&Recipe<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let metadata = file.metadata();
-    let mut keys: Vec<Box<dyn MasterKey>> = Vec::new();
-    for entry in metadata.keys() {
-        keys.push(ring.master_key(entry).ok_or_else(|| {
+    let key = |entry: &KeyEntry| {
+        ring.master_key(entry).ok_or_else(|| {
             CommandError::new(Exit::NoRecipient, format!("its reader {} cannot be encrypted for here", entry.id()))
                 .hint("name the readers with `--age`, or in a rule")
-        })?);
-    }
-    let keys: Vec<&dyn MasterKey> = keys.iter().map(AsRef::as_ref).collect();
+        })
+    };
+    let groups = metadata.groups.iter().map(|group| group.iter().map(key).collect::<Result<Vec<_>, _>>());
+    let groups = groups.collect::<Result<Vec<_>, _>>()?;
+    let groups: Vec<Vec<&dyn MasterKey>> =
+        groups.iter().map(|group| group.iter().map(AsRef::as_ref).collect()).collect();
     use_it(&Recipe {
-        keys: &keys,
+        groups: &groups,
+        threshold: metadata.threshold(),
         selector: &metadata.selector,
         mac_only_encrypted: metadata.mac_only_encrypted,
         nothing_selected: NothingSelected::Allow,
@@ -197,7 +200,7 @@ fn rotate_for(
     let last = file.metadata().last_modified.to_string().parse::<jiff::Timestamp>();
     let is_old = args.before.is_none_or(|before| last.is_ok_and(|last| last < before));
     let rotates = (args.all || !difference.is_none()) && is_old;
-    let readers = recipe.keys.iter().map(|key| key.name().id()).collect();
+    let readers = recipe.groups.iter().flatten().map(|key| key.name().id()).collect();
     let entry = Entry { difference, rotates, readers, opening: opening(file.metadata()), calls: Calls::default() };
     if !rotates || args.plan || args.check {
         return Ok(entry);
@@ -237,6 +240,7 @@ fn as_json(entries: &[(String, Entry)], dry: bool) -> String {
             "readers": names(&entry.readers),
             "selectorChanges": entry.difference.selector.is_some(),
             "macChanges": entry.difference.mac,
+            "groupsChange": entry.difference.groups,
             "calls": entry.calls.to_json(),
         })
     };
@@ -258,6 +262,9 @@ fn as_text(entries: &[(String, Entry)]) -> String {
         }
         if difference.mac {
             let _ = writeln!(text, "  what the MAC covers changes");
+        }
+        if difference.groups {
+            let _ = writeln!(text, "  the groups of keys change, or how many of them are needed");
         }
         if difference.is_none() {
             let _ = writeln!(text, "  the same readers, a new data key");

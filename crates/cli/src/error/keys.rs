@@ -5,7 +5,7 @@ use bulla_keys::aws::AwsNameError;
 use bulla_keys::pgp::{GpgError, HeldBack, Unusable};
 use bulla_keys::{KeyNameError, Source, Tried, UnwrapError};
 use bulla_services::ServiceError;
-use bulla_sops::{DataKeyError, KeyFailure, KeyReason};
+use bulla_sops::{DataKeyError, GroupOutcome, KeyFailure, KeyReason};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -33,32 +33,71 @@ impl From<AwsNameError> for CommandError {
 
 impl From<DataKeyError> for CommandError {
     fn from(error: DataKeyError) -> Self {
-        let DataKeyError::NoKey { failures, tried } = &error else {
-            return Self::new(Exit::NoKey, error);
-        };
-        let message = match failures.as_slice() {
-            [_] => "no key that is here opens it; it is encrypted for".to_owned(),
-            failures => format!("no key that is here opens it; it is encrypted for any of {} keys", failures.len()),
-        };
-        let mut failed = Self::new(Exit::NoKey, message);
-        for failure in failures {
-            failed = failed.detail(format!("  {}: {}", failure.id, reason(failure)));
+        match &error {
+            DataKeyError::NoKey { failures, tried } => no_key(failures, tried),
+            DataKeyError::TooFewShares { needed, groups, tried } => too_few_shares(*needed, groups, tried),
+            DataKeyError::Threshold { .. } | DataKeyError::Shares(_) => Self::new(Exit::NoKey, error)
+                .hint("the `sops` entry was damaged, by hand or by a merge: restore it from Git"),
+            _ => Self::new(Exit::NoKey, error),
         }
-        if !tried.is_empty() {
-            let of_age = failures.iter().all(|failure| failure.id.source == Source::Age);
-            let what = if of_age { "identities" } else { "identities and credentials" };
-            failed = failed.detail(format!("{what} were looked for in"));
-        }
-        for Tried { place, outcome } in tried {
-            failed = failed.detail(format!("  {place}: {outcome}"));
-        }
-        let services: Vec<String> = failures.iter().filter_map(service_hint).collect();
-        if !services.is_empty() && failures.iter().all(|failure| failure.id.source != Source::Age) {
-            return services.into_iter().fold(failed, Self::hint);
-        }
-        failed = services.into_iter().fold(failed, Self::hint);
-        failed.hint("name the file of your identity with `--identity`; or ask somebody who can open the file to encrypt it for you, too")
     }
+}
+
+fn no_key(failures: &[KeyFailure], tried: &[Tried]) -> CommandError {
+    let message = match failures {
+        [_] => "no key that is here opens it; it is encrypted for".to_owned(),
+        failures => format!("no key that is here opens it; it is encrypted for any of {} keys", failures.len()),
+    };
+    let mut failed = CommandError::new(Exit::NoKey, message);
+    for failure in failures {
+        failed = failed.detail(format!("  {}: {}", failure.id, reason(failure)));
+    }
+    advise(failed, &failures.iter().collect::<Vec<_>>(), tried)
+}
+
+/// Every group with what became of its keys.
+fn too_few_shares(needed: usize, groups: &[GroupOutcome], tried: &[Tried]) -> CommandError {
+    let opened = groups.iter().filter(|group| group.opened.is_some()).count();
+    let message = format!(
+        "keys of {needed} of its {} groups are needed to open it, and keys of {opened} {} here",
+        groups.len(),
+        if opened == 1 { "is" } else { "are" }
+    );
+    let mut failed = CommandError::new(Exit::NoKey, message);
+    for (index, group) in groups.iter().enumerate() {
+        match &group.opened {
+            Some(id) => failed = failed.detail(format!("  group {}: opened by {id}", index + 1)),
+            None => {
+                failed = failed.detail(format!("  group {}", index + 1));
+                for failure in &group.failures {
+                    failed = failed.detail(format!("    {}: {}", failure.id, reason(failure)));
+                }
+            }
+        }
+    }
+    let failures: Vec<_> =
+        groups.iter().filter(|group| group.opened.is_none()).flat_map(|group| &group.failures).collect();
+    advise(failed, &failures, tried)
+}
+
+/// Where the means were looked for, and what to do.
+fn advise(mut failed: CommandError, failures: &[&KeyFailure], tried: &[Tried]) -> CommandError {
+    if !tried.is_empty() {
+        let of_age = failures.iter().all(|failure| failure.id.source == Source::Age);
+        let what = if of_age { "identities" } else { "identities and credentials" };
+        failed = failed.detail(format!("{what} were looked for in"));
+    }
+    for Tried { place, outcome } in tried {
+        failed = failed.detail(format!("  {place}: {outcome}"));
+    }
+    let services: Vec<String> = failures.iter().filter_map(|failure| service_hint(failure)).collect();
+    let has_age = failures.iter().any(|failure| failure.id.source == Source::Age);
+    let is_told = !services.is_empty() && !has_age;
+    failed = services.into_iter().fold(failed, CommandError::hint);
+    if is_told {
+        return failed;
+    }
+    failed.hint("name the file of your identity with `--identity`; or ask somebody who can open the file to encrypt it for you, too")
 }
 
 /// Why a key did not work. Where identities were looked for is told once, for all keys.

@@ -7,7 +7,7 @@ use bulla_services::ServiceError;
 use bulla_sops::rules::{RuleError, RulesError};
 use bulla_sops::{
     DecryptError, EditError, EncryptError, MetadataError, PathError, PathsTooLong, ReadError, SealError, SelectorError,
-    StatusError, ValueFault,
+    StatusError, ValueFault, WrapKeysError,
 };
 
 use crate::error::CommandError;
@@ -108,10 +108,25 @@ impl From<EncryptError> for CommandError {
                 Exit::AlreadyEncrypted,
                 Some("`bulla edit` and `bulla set` change an encrypted file; otherwise give that entry another name"),
             ),
-            EncryptError::NoKeys => {
+            EncryptError::Keys(error) => return error.into(),
+            EncryptError::NothingSelected { .. } => {
+                (Exit::NothingEncrypted, Some("correct the selector; if it is meant, say `--allow-unencrypted`"))
+            }
+            EncryptError::Empty => (Exit::Input, None),
+            _ => (Exit::Failed, None),
+        };
+        hint.into_iter().fold(Self::new(exit, error), Self::hint)
+    }
+}
+
+impl From<WrapKeysError> for CommandError {
+    fn from(error: WrapKeysError) -> Self {
+        let (exit, hint) = match error {
+            WrapKeysError::NoKeys => {
                 (Exit::NoRecipient, Some("name a recipient with `--age`, `--kms` or `--hc-vault-transit`"))
             }
-            EncryptError::Wrap { ref id, source: WrapError::Service(ref source) } => {
+            WrapKeysError::EmptyGroup { .. } => (Exit::NoRecipient, None),
+            WrapKeysError::Wrap { ref id, source: WrapError::Service(ref source) } => {
                 let hint = of_service(source, id.source);
                 if let ServiceError::NoCredentials { tried, .. } = &**source {
                     let places =
@@ -121,13 +136,9 @@ impl From<EncryptError> for CommandError {
                 }
                 return hint.into_iter().fold(Self::new(Exit::Failed, error), Self::hint);
             }
-            EncryptError::Wrap { source: WrapError::Gpg(ref gpg), .. } => (Exit::Failed, of_gpg(gpg)),
-            EncryptError::DuplicateKey(_) => (Exit::Usage, None),
-            EncryptError::Wrap { source: WrapError::Recipient(error), .. } => return error.into(),
-            EncryptError::NothingSelected { .. } => {
-                (Exit::NothingEncrypted, Some("correct the selector; if it is meant, say `--allow-unencrypted`"))
-            }
-            EncryptError::Empty => (Exit::Input, None),
+            WrapKeysError::Wrap { source: WrapError::Gpg(ref gpg), .. } => (Exit::Failed, of_gpg(gpg)),
+            WrapKeysError::DuplicateKey(_) | WrapKeysError::Split { .. } => (Exit::Usage, None),
+            WrapKeysError::Wrap { source: WrapError::Recipient(error), .. } => return error.into(),
             _ => (Exit::Failed, None),
         };
         hint.into_iter().fold(Self::new(exit, error), Self::hint)

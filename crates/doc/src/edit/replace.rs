@@ -19,6 +19,11 @@ impl<'d> Edits<'d> {
     /// its keys (at the left edge: those at the left edge) are not in it, and stay. In flow context the new one is on one line. An
     /// object of JSON on several lines becomes one on several lines.
     pub fn replace_mapping(&mut self, mapping: Node<'d>, tree: &Tree) {
+        self.replace_mapping_indented(mapping, tree, STEP);
+    }
+
+    /// [`Edits::replace_mapping`] with so many blanks (YAML; JSON is indented as it was) before what lies within an entry.
+    pub fn replace_mapping_indented(&mut self, mapping: Node<'d>, tree: &Tree, step: usize) {
         let Tree::Mapping(items) = tree else { return self.set_tree(mapping, tree) };
         debug_assert!(mapping.kind() == Kind::Mapping, "only a mapping is replaced by one");
         let Source::Yaml(stream) = &self.document.source else { return self.replace_object(mapping, tree) };
@@ -32,7 +37,7 @@ impl<'d> Edits<'d> {
         let end = if end > start && self.line_start(end) == end { end } else { self.line_end(end) };
         let end = self.behind_comments(end, column.max(1));
 
-        let mut writer = Writer::at(STEP, column);
+        let mut writer = Writer::at(step, column);
         feed_items(items, &mut writer);
         let mut lines = writer.finish();
         // The first line continues the one that the mapping begins on.

@@ -25,6 +25,14 @@ impl KeyEntry {
         Self { name, created_at, wrapped }
     }
 
+    /// The same entry with the date of `known`, if it has one.
+    pub(crate) fn dated_as(mut self, known: &Self) -> Self {
+        if known.created_at.is_some() {
+            self.created_at.clone_from(&known.created_at);
+        }
+        self
+    }
+
     /// Reads an entry of the list for `source`.
     pub(super) fn read(source: Source, entry: Node<'_>) -> Result<Self, MetadataError> {
         let fields = Fields::new(entry);

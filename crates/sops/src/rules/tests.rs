@@ -1,3 +1,5 @@
+use bulla_keys::KeyName;
+
 use super::*;
 
 const ALICE: &str = "age1qea037edq40udfgmp6eanx5ej40s9t9x2w6858ywl9yg85a5r4gsc3rqk0";
@@ -22,10 +24,12 @@ fn rule(text: &str, file: &str) -> String {
                 KeyName::Aws(name) => name.to_string(),
                 _ => "another".to_owned(),
             };
-            let keys: Vec<_> = rule.keys.iter().map(name).collect();
+            let keys = |group: &Group| group.keys.iter().map(name).collect::<Vec<_>>().join(" ");
+            let groups: Vec<_> = rule.groups.iter().map(keys).collect();
+            let threshold = if rule.threshold > 0 { format!(" needs {}", rule.threshold) } else { String::new() };
             let selector = rule.selector.as_ref().map(|selector| format!(" {}: {}", selector.kind(), selector.text()));
             let mac = if rule.mac_only_encrypted { " mac only" } else { "" };
-            format!("{}{}{mac}", keys.join(" "), selector.unwrap_or_default())
+            format!("{}{threshold}{}{mac}", groups.join(" | "), selector.unwrap_or_default())
         }
         Err(error) => error.to_string(),
     }
@@ -125,8 +129,6 @@ fn a_key_that_is_none_is_an_error_of_the_file_that_needs_it_only() {
         assert!(source.to_string().starts_with(what), "{source}");
         assert!(position.to_string().starts_with("line 5, column "), "{position}");
     }
-    let groups = "creation_rules: [{key_groups: [{age: [ALICE]}, {age: [BOB]}]}]";
-    assert!(rule(groups, "/repository/a").ends_with("the rule for `a` uses `key_groups`, which cannot be used yet"));
     assert_eq!(rule("creation_rules: [{pgp: '', kms: [], age: ALICE}]", "/repository/a"), "alice");
 }
 
@@ -161,6 +163,38 @@ fn what_is_wrong_is_named_with_its_line() {
             "creation_rules:\n    - age: ALICE\n      key_groups: [{age: [BOB]}]\n",
             "line 2, column 7: `age` does not count beside `key_groups`; put it into a group",
         ),
+        (
+            "creation_rules:\n    - age: ALICE\n      shamir_threshold: 2\n",
+            "line 3, column 7: `shamir_threshold` is 2, and the rule has 1: every key of one group opens the file by itself",
+        ),
+        (
+            "creation_rules: [{shamir_threshold: 3, key_groups: [{age: [ALICE]}, {age: [BOB]}]}]",
+            "line 1, column 19: `shamir_threshold` is 3, and the rule has 2: it must be 2 at least",
+        ),
+        (
+            "creation_rules: [{shamir_threshold: 1, key_groups: [{age: [ALICE]}, {age: [BOB]}]}]",
+            "line 1, column 19: `shamir_threshold` is 1",
+        ),
+        ("creation_rules: [{shamir_threshold: -1}]", "line 1, column 19: `shamir_threshold` is -1"),
+        ("creation_rules: [{key_groups: [{age: ALICE}]}]", "line 1, column 33: expected a list of names as `age`"),
+        ("creation_rules: [{hckms: x}]", "line 1, column 19: expected a list of names as `hckms`"),
+        (
+            "destination_rules: [{s3_bucket: a, vault_path: b}]",
+            "line 1, column 21: a destination has one of `s3_bucket`",
+        ),
+        ("destination_rules: [{path_regex: x}]", "line 1, column 21: a destination has one of"),
+        ("destination_rules: [{path_regex: (, s3_bucket: a}]", "line 1, column 22: `path_regex` is not"),
+        (
+            "destination_rules: [{s3_bucket: a, reencryption_rule: {}}]",
+            "line 1, column 36: unknown key `reencryption_rule`",
+        ),
+        ("destination_rules: [{s3_bucket: a, recreation_rule: {agee: x}}]", "line 1, column 54: unknown key `agee`"),
+        ("destination_rules: [{s3_bucket: a, recreation_rule: x}]", "line 1, column 36: expected a rule"),
+        ("stores: {yml: {}}", "line 1, column 10: unknown key `yml`"),
+        ("stores: {yaml: {indent: 1}}", "line 1, column 17: expected a number of blanks from 2 to 9"),
+        ("stores: {json: {indent: -2}}", "line 1, column 17: expected a number of blanks, or -1 for a tab as `indent`"),
+        ("stores: {yaml: 2}", "line 1, column 10: expected a mapping with `indent` as `yaml`"),
+        ("stores: {ini: {indent: 2}}", "line 1, column 16: unknown key `indent`"),
         ("a: [\n", "cannot read the configuration"),
     ] {
         let error = read(text).unwrap_err().to_string();
@@ -181,7 +215,7 @@ fn keys_of_vault_stand_in_rules_and_in_groups() {
     let names = |text: &str| -> Vec<String> {
         let rules = read(&text.replace("ONE", ONE).replace("TWO", TWO)).unwrap();
         let rule = rules.rule_for(Path::new("/repository/a")).unwrap();
-        rule.keys.iter().map(shown).collect()
+        rule.groups.iter().flat_map(|group| &group.keys).map(shown).collect()
     };
     let (alice, one, two) = (format!("age {ALICE}"), format!("hc_vault {ONE}"), format!("hc_vault {TWO}"));
     for text in [
@@ -201,7 +235,8 @@ fn keys_of_vault_stand_in_rules_and_in_groups() {
 fn as_sops_unknown_keys_are_passed_over() {
     let text = format!("typo: 1\ncreation_rules: [{{agee: x, age: {ALICE}, key_groups: [{{age: [{BOB}], typo: 1}}]}}]");
     let rules = Rules::read(text.as_bytes(), "/repository", UnknownKeys::Ignore).unwrap();
-    let keys: Vec<_> = rules.rule_for(Path::new("/repository/a")).unwrap().keys.iter().map(shown).collect();
+    let rule = rules.rule_for(Path::new("/repository/a")).unwrap();
+    let keys: Vec<_> = rule.groups.iter().flat_map(|group| &group.keys).map(shown).collect();
     assert_eq!(keys, [format!("age {BOB}")]);
 }
 
@@ -239,7 +274,7 @@ creation_rules:
     let rules = read(&text).unwrap();
     let context = [("c".to_owned(), "3".to_owned())];
     let names = |file: &str| {
-        let keys = rules.rule_for(Path::new(file)).unwrap().keys_with_context(&context);
+        let keys = rules.rule_for(Path::new(file)).unwrap().key_groups(&context).groups.concat();
         keys.iter().filter(|key| matches!(key, KeyName::Aws(name) if name.context == context)).count()
     };
     assert_eq!((names("/repository/flat"), names("/repository/group")), (2, 0));
@@ -255,4 +290,84 @@ creation_rules:
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn several_groups_are_kept_apart_and_merged_ones_come_first() {
+    let text = "
+creation_rules:
+    - path_regex: two
+      shamir_threshold: 2
+      key_groups:
+          - age: [ALICE]
+          - age: [BOB, ALICE, BOB]
+          - merge: [{age: [BOB]}, {merge: [{age: [ALICE]}], age: [BOB]}]
+    - path_regex: all
+      key_groups: [{age: [ALICE]}, {age: [BOB]}]
+    - path_regex: empty
+      key_groups: [{age: [ALICE]}, {}]
+    - path_regex: none
+      encrypted_suffix: x
+";
+    for (file, expected) in [
+        ("two", "alice | bob alice | bob alice needs 2"),
+        ("all", "alice | bob"),
+        ("empty", "alice | "),
+        ("none", " encrypted_suffix: x"),
+    ] {
+        assert_eq!(rule(text, &format!("/repository/{file}")), expected);
+    }
+}
+
+#[test]
+fn as_sops_what_is_wrong_with_a_rule_matters_to_its_own_files() {
+    let text = "
+creation_rules:
+    - {path_regex: ^a$, age: 7}
+    - {path_regex: ^b$, encrypted_regex: (, age: ALICE}
+    - {path_regex: ^c$, encrypted_regex: a, encrypted_suffix: b}
+    - {path_regex: 7, age: ALICE, mac_only_encrypted: yes, shamir_threshold: 2.0}
+    - {path_regex: (}
+    - {age: ALICE}
+"
+    .replace("ALICE", ALICE);
+    assert!(read(&text).is_err());
+    let rules = Rules::read(text.as_bytes(), "/repository", UnknownKeys::Ignore).unwrap();
+    let error = |file: &str| rules.rule_for(Path::new(file)).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        error("/repository/a"),
+        "line 3, column 25: expected a text with names separated by commas, or a list of names as `age`"
+    );
+    assert!(error("/repository/b").ends_with("the rule does not say what is encrypted"));
+    assert!(error("/repository/c").ends_with("the rule does not say what is encrypted"));
+    assert_eq!(error("/repository/x"), "line 7, column 8: `path_regex` is not a regular expression");
+    let seven = rules.rule_for(Path::new("/repository/7")).unwrap();
+    assert_eq!((seven.mac_only_encrypted, seven.threshold), (true, 2));
+}
+
+#[test]
+fn destinations_say_where_a_file_goes_and_for_whom() {
+    let text = "
+destination_rules:
+    - {path_regex: ^a, s3_bucket: b, s3_prefix: p/, omit_extensions: true, recreation_rule: {age: ALICE}}
+    - {path_regex: ^g, gcs_bucket: b}
+    - {path_regex: ^k1, vault_path: x/, vault_kv_mount_name: kv, vault_kv_version: 1, vault_address: 'https://v'}
+    - {vault_path: x}
+stores: {yaml: {indent: 2}, json: {indent: 0}}
+";
+    let rules = read(text).unwrap();
+    for (file, place, keys) in [
+        ("a.yaml", "s3://b/p/NAME", 1),
+        ("g.yaml", "gcs://b/NAME", 0),
+        ("k1.yaml", "https://v/v1/kv/x/NAME", 0),
+        ("x/a.yaml", "/v1/secret/data/x/NAME", 0),
+    ] {
+        let rule = rules.destination_for(file).unwrap();
+        assert_eq!(rule.destination.as_ref().unwrap().place("NAME"), place, "{file}");
+        assert_eq!((rule.recreation.groups[0].keys.len(), rule.omit_extensions), (keys, keys == 1));
+    }
+    assert_eq!(rules.stores(), Stores { yaml: 2, json: 0, json_binary: -1 });
+    assert!(!rules.has_creation_rules());
+    let none = read("destination_rules: []").unwrap().destination_for("a").map(|_| ()).unwrap_err();
+    assert_eq!(none.to_string(), "no destination rule matches `a`");
 }

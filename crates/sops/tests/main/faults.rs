@@ -261,8 +261,14 @@ fn a_file_in_which_nothing_would_be_encrypted_is_refused_unless_that_is_wanted()
     let key = AgeKey::new(crate::support::RECIPIENT, ring());
     let run = |plain: &str, nothing_selected| {
         let selector = Selector::new(SelectorKind::EncryptedRegex, "^dat$").unwrap();
-        let recipe =
-            Recipe { keys: &[&key], selector: &selector, mac_only_encrypted: false, nothing_selected, now: moment() };
+        let recipe = Recipe {
+            groups: &[vec![&key]],
+            threshold: 0,
+            selector: &selector,
+            mac_only_encrypted: false,
+            nothing_selected,
+            now: moment(),
+        };
         now(bulla_sops::encrypt(plain.as_bytes(), Format::Yaml, &recipe, &mut random(1)))
     };
     let error = run("data: {a: 1, b: 2, c: null}\n", NothingSelected::Refuse).unwrap_err();
@@ -282,7 +288,8 @@ fn keys_must_be_there_and_differ() {
     let wrong = AgeKey::new("age1nonsense", ring());
     let run = |keys: &[&dyn bulla_keys::MasterKey]| {
         let recipe = Recipe {
-            keys,
+            groups: &[keys.to_vec()],
+            threshold: 0,
             selector: &Selector::default(),
             mac_only_encrypted: false,
             nothing_selected: NothingSelected::Refuse,

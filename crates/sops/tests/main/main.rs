@@ -1,9 +1,11 @@
 //! Against the real SOPS, both ways; on real manifests; on files that were tampered with.
 
 mod at_scale;
+mod configurations;
 mod edits;
 mod faults;
 mod generate;
+mod groups;
 mod interop;
 mod old_versions;
 mod rotation;

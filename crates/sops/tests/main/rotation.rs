@@ -3,7 +3,7 @@
 use bulla_crypto::{EncryptedValue, ValueCipher};
 use bulla_doc::{Document, Format};
 use bulla_keys::age::AgeKey;
-use bulla_sops::{Difference, EncryptError, EncryptedFile, NothingSelected, Recipe, Selector, SelectorKind};
+use bulla_sops::{Difference, EncryptError, EncryptedFile, Groups, NothingSelected, Recipe, Selector, SelectorKind};
 use bulla_testkit::needs_peers;
 
 use crate::support::{RECIPIENT, Rule, Sops, chain, decrypt, encrypt, identities, moment, now, random, ring};
@@ -15,8 +15,15 @@ const OTHER: &str = "age1q5sg9u56nxz9v3vj98zk07tgcrqz26mnkd9akf669w7pdq9crs2qs8d
 const PLAIN: &str = "# of the shop\ndb:\n    user:  shop   # kept\n    password: 'swordfish'\n    port: 0x1F\nlist: [a, b]\n\
                      pem: |\n    one\n    two\n";
 
-fn recipe<'a>(keys: &'a [&'a dyn bulla_keys::MasterKey], selector: &'a Selector) -> Recipe<'a> {
-    Recipe { keys, selector, mac_only_encrypted: false, nothing_selected: NothingSelected::Refuse, now: moment() }
+fn recipe<'a>(groups: &'a Groups<'a>, selector: &'a Selector) -> Recipe<'a> {
+    Recipe {
+        groups,
+        threshold: 0,
+        selector,
+        mac_only_encrypted: false,
+        nothing_selected: NothingSelected::Refuse,
+        now: moment(),
+    }
 }
 
 /// `bytes`, rotated by who can open it now, for `recipient`.
@@ -24,7 +31,7 @@ fn rotate(bytes: &[u8], recipient: &str, selector: &Selector) -> Result<Vec<u8>,
     let file = EncryptedFile::read(bytes, Format::Yaml).unwrap();
     let key = now(file.data_key(&ring())).unwrap();
     let reader = AgeKey::new(recipient, ring());
-    let rotated = now(file.open(&key).unwrap().rotate(&recipe(&[&reader], selector), &mut random(7)));
+    let rotated = now(file.open(&key).unwrap().rotate(&recipe(&[vec![&reader]], selector), &mut random(7)));
     rotated.map(|rotated| rotated.bytes.to_vec())
 }
 
@@ -84,14 +91,14 @@ fn the_difference_says_who_joins_and_who_leaves() {
     let (default, another) = (Selector::default(), Selector::new(SelectorKind::EncryptedRegex, "^db$").unwrap());
     let difference = |recipe: &Recipe<'_>| Difference::between(file.metadata(), recipe);
 
-    assert!(difference(&recipe(&[&here], &default)).is_none());
-    let both = difference(&recipe(&[&there, &here], &default));
+    assert!(difference(&recipe(&[vec![&here]], &default)).is_none());
+    let both = difference(&recipe(&[vec![&there, &here]], &default));
     assert_eq!((both.joins.len(), both.leaves.len(), both.is_none()), (1, 0, false));
-    let instead = difference(&recipe(&[&there], &another));
+    let instead = difference(&recipe(&[vec![&there]], &another));
     assert_eq!(instead.joins[0].to_string(), format!("age {OTHER}"));
     assert_eq!(instead.leaves[0].to_string(), format!("age {RECIPIENT}"));
     assert_eq!(instead.selector, Some(default.clone()));
-    assert!(difference(&Recipe { mac_only_encrypted: true, ..recipe(&[&here], &default) }).mac);
+    assert!(difference(&Recipe { mac_only_encrypted: true, ..recipe(&[vec![&here]], &default) }).mac);
 }
 
 #[test]

@@ -106,7 +106,8 @@ impl Rule {
 pub(crate) fn encrypt(plain: &[u8], format: Format, rule: &Rule, seed: u64) -> Result<Encrypted, EncryptError> {
     let key = AgeKey::new(RECIPIENT, ring());
     let recipe = Recipe {
-        keys: &[&key],
+        groups: &[vec![&key]],
+        threshold: 0,
         selector: &rule.selector(),
         mac_only_encrypted: rule.mac_only_encrypted,
         nothing_selected: NothingSelected::Allow,

@@ -56,7 +56,7 @@ fn kind_of(error: &DecryptError) -> String {
         DecryptError::MissingMac => "no mac",
         DecryptError::Mac { .. } => "unreadable mac",
         DecryptError::DataKey(DataKeyError::NoKey { .. }) => "no key",
-        DecryptError::DataKey(DataKeyError::Groups { .. }) => "several groups",
+        DecryptError::DataKey(DataKeyError::TooFewShares { .. }) => "too few groups",
         DecryptError::Read(ReadError::Parse(_)) => "no document",
         DecryptError::Read(ReadError::Metadata(MetadataError::NotEncrypted)) => "not encrypted",
         DecryptError::Read(ReadError::Metadata(_)) => "broken metadata",

@@ -399,7 +399,7 @@ fn faults() -> Vec<Fault> {
             let (from, to) = (t.find("enc: |").unwrap(), t.find("          recipient:").unwrap());
             format!("{}{}", &t[..from], t[to..].trim_start())
         }),
-        fault("several-groups", "several groups", "shares for two groups", |t| {
+        fault("several-groups", "too few groups", "shares for two groups", |t| {
             t.replacen("    age:", "    key_groups:\n        - age: [{recipient: a, enc: x}]\n        - age: [{recipient: b, enc: x}]\n    unused:", 1)
         }),
         fault("other-names", "success", "names of fields in other case", |t| {
