@@ -14,7 +14,7 @@ use bulla_keys::gcp::GcpKeyName;
 use bulla_keys::huawei::HuaweiKeyName;
 use bulla_keys::pgp::PgpKeyName;
 use bulla_keys::vault::VaultKeyName;
-use bulla_keys::{KeyName, KeyNameError, KeySources, MasterKey};
+use bulla_keys::{KeyName, KeyNameError, KeySources, MasterKey, Source};
 use bulla_services::NamedBy;
 use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
 use bulla_sops::{KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorKind};
@@ -134,10 +134,33 @@ pub(crate) struct Recipients<'a> {
     rules: Mutex<HashMap<PathBuf, Arc<Rules>>>,
 }
 
+/// Keys by group, made of their names.
+pub(crate) struct MasterKeys {
+    groups: Vec<Vec<Box<dyn MasterKey>>>,
+    /// How many of several groups are needed to open a file; 0 for all.
+    pub(crate) threshold: usize,
+}
+
+impl MasterKeys {
+    /// The keys of these names, which the command line, a rule or the file itself gave.
+    ///
+    /// # Errors
+    /// The kind of a key that cannot be used.
+    pub(crate) fn of(sources: &KeySources<'_>, groups: &KeyGroups) -> Result<Self, Source> {
+        let key = |name: &KeyName| sources.key(name, NamedBy::Configuration).ok_or_else(|| name.source());
+        let made = groups.groups.iter().map(|group| group.iter().map(key).collect()).collect::<Result<_, _>>()?;
+        Ok(Self { groups: made, threshold: groups.threshold })
+    }
+
+    /// In the form in which `bulla_sops` takes them.
+    pub(crate) fn by_group(&self) -> Vec<Vec<&dyn MasterKey>> {
+        self.groups.iter().map(|group| group.iter().map(|key| &**key).collect()).collect()
+    }
+}
+
 /// How one file is encrypted.
 pub(crate) struct FileRecipe {
-    groups: Vec<Vec<Box<dyn MasterKey>>>,
-    threshold: usize,
+    keys: MasterKeys,
     /// If somebody named one.
     selector: Option<Selector>,
     mac_only_encrypted: bool,
@@ -157,12 +180,10 @@ impl FileRecipe {
 
     /// Calls `use_it` with the recipe in the form in which `bulla_sops` takes it.
     pub(crate) fn with<T>(&self, cx: &Context, use_it: impl FnOnce(&Recipe<'_>) -> T) -> T {
-        let groups: Vec<Vec<&dyn MasterKey>> =
-            self.groups.iter().map(|group| group.iter().map(|key| &**key).collect()).collect();
         let selector = self.selector.clone().unwrap_or_default();
         use_it(&Recipe {
-            groups: &groups,
-            threshold: self.threshold,
+            groups: &self.keys.by_group(),
+            threshold: self.keys.threshold,
             selector: &selector,
             mac_only_encrypted: self.mac_only_encrypted,
             nothing_selected: self.nothing_selected,
@@ -313,20 +334,14 @@ impl Recipients<'_> {
     ) -> Result<FileRecipe, CommandError> {
         check_threshold(groups)?;
         let given = &self.args.selector;
-        let keys = |group: &Vec<KeyName>| group.iter().map(|key| self.master_key(key)).collect::<Result<_, _>>();
+        let keys = MasterKeys::of(&self.sources, groups).map_err(|kind| {
+            CommandError::new(Exit::NoRecipient, format!("keys of the kind `{kind}` cannot be used"))
+        })?;
         Ok(FileRecipe {
-            groups: groups.groups.iter().map(keys).collect::<Result<_, _>>()?,
-            threshold: groups.threshold,
+            keys,
             selector,
             mac_only_encrypted: mac_only_encrypted || given.mac_only_encrypted,
             nothing_selected: if given.allow_unencrypted { NothingSelected::Allow } else { NothingSelected::Refuse },
-        })
-    }
-
-    /// The key that the command line or a rule names.
-    fn master_key(&self, name: &KeyName) -> Result<Box<dyn MasterKey>, CommandError> {
-        self.sources.key(name, NamedBy::Configuration).ok_or_else(|| {
-            CommandError::new(Exit::NoRecipient, format!("keys of the kind `{}` cannot be used", name.source()))
         })
     }
 

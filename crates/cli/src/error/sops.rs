@@ -6,8 +6,8 @@ use bulla_keys::WrapError;
 use bulla_services::ServiceError;
 use bulla_sops::rules::{RuleError, RulesError};
 use bulla_sops::{
-    DecryptError, EditError, EncryptError, MetadataError, PathError, PathsTooLong, ReadError, SealError, SelectorError,
-    StatusError, ValueFault, WrapKeysError,
+    DecryptError, EditError, EncryptError, GroupsError, MetadataError, PathError, PathsTooLong, ReadError, SealError,
+    SelectorError, StatusError, ValueFault, WrapKeysError,
 };
 
 use crate::error::CommandError;
@@ -116,6 +116,12 @@ impl From<EncryptError> for CommandError {
             _ => (Exit::Failed, None),
         };
         hint.into_iter().fold(Self::new(exit, error), Self::hint)
+    }
+}
+
+impl From<GroupsError> for CommandError {
+    fn from(error: GroupsError) -> Self {
+        Self::new(Exit::Usage, error)
     }
 }
 

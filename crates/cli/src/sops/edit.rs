@@ -7,8 +7,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use bulla_doc::{Document, Edits, Format};
-use bulla_keys::{KeyName, KeySources};
-use bulla_sops::{EncryptedFile, METADATA_KEY, Metadata, Opened};
+use bulla_keys::KeySources;
+use bulla_sops::{EncryptedFile, KeyGroups, METADATA_KEY, Metadata, Opened};
 use bulla_wipe::Wiping;
 
 use crate::commands::edit::Existing;
@@ -203,15 +203,14 @@ impl Work for WithMetadata<'_, '_> {
         let mut edits = Edits::new(&document);
         bulla_doc::without_metadata(&mut edits, METADATA_KEY);
         let plain = edits.apply();
-        let names = |metadata: &Metadata| metadata.keys().map(|key| key.name().clone()).collect::<Vec<KeyName>>();
         let before = self.file.metadata();
-        let is_same = names(&metadata) == names(before)
+        let is_same = KeyGroups::of(&metadata) == KeyGroups::of(before)
             && metadata.selector == before.selector
             && metadata.mac_only_encrypted == before.mac_only_encrypted;
         if is_same {
             return self.existing.encrypt(&plain);
         }
-        let encrypted = encrypted_again(self.run, &plain, self.format, &metadata, &names(&metadata), self.ring);
+        let encrypted = encrypted_again(self.run, &plain, self.format, &metadata, &KeyGroups::of(&metadata), self.ring);
         encrypted.map(Some).map_err(Failure::into_error)
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use bulla_doc::Format;
-use bulla_keys::KeySources;
+use bulla_keys::{DecryptionOrder, KeySources, OrderError};
 use bulla_sops::{DecryptError, EncryptedFile, MetadataError, Opened, ReadError, danger};
 use bulla_wipe::Wiping;
 
@@ -192,18 +192,18 @@ fn columns(indent: Option<i64>) -> Result<Option<usize>, Failure> {
 /// # Errors
 /// A key service whose address is none, an order of kinds that names one twice.
 pub(super) fn sources<'a>(run: &Run<'a>) -> Result<KeySources<'a>, Failure> {
-    let order = run.flags.text("decryption-order");
-    let mut seen: Vec<&str> = Vec::new();
-    for kind in order.split(',').filter(|_| !order.is_empty()) {
-        if seen.contains(&kind) {
-            return Err(Failure::new(code::DUPLICATE_ORDER, format!("Duplicate decryption key type: {kind}")));
+    let order = DecryptionOrder::read_as_sops(&run.flags.text("decryption-order")).map_err(|error| match error {
+        OrderError::Duplicate(kind) => {
+            Failure::new(code::DUPLICATE_ORDER, format!("Duplicate decryption key type: {kind}"))
         }
-        seen.push(kind);
-    }
+        error => Failure::new(code::FAILED, error.to_string()),
+    })?;
     for address in run.flags.list("keyservice") {
         run.warn(&format!("the key service {address} is not asked: that is not there yet"));
     }
-    IdentityArgs::default().sources(run.cx).map_err(Failure::from)
+    let mut sources = IdentityArgs::default().sources(run.cx).map_err(Failure::from)?;
+    sources.order = order;
+    Ok(sources)
 }
 
 /// Reads an encrypted file.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bulla_crypto::shamir::SplitError;
 use bulla_doc::{Document, Format, Tree};
 use bulla_keys::age::AgeIdentities;
 use bulla_keys::aws::{AwsKeyName, read_context};
@@ -11,14 +12,16 @@ use bulla_keys::gcp::GcpKeyName;
 use bulla_keys::huawei::HuaweiKeyName;
 use bulla_keys::pgp::PgpKeyName;
 use bulla_keys::vault::VaultKeyName;
-use bulla_keys::{KeyName, KeyNameError, KeySources, MasterKey};
-use bulla_services::NamedBy;
+use bulla_keys::{KeyName, KeyNameError, KeySources};
 use bulla_sops::rules::{Rule, RuleError};
-use bulla_sops::{EncryptError, NothingSelected, Recipe, Selector, SelectorError, SelectorKind, Summary};
+use bulla_sops::{
+    EncryptError, KeyGroups, NothingSelected, Recipe, Selector, SelectorError, SelectorKind, Summary, WrapKeysError,
+};
 use bulla_wipe::Wiping;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::recipients::MasterKeys;
 use crate::services;
 use crate::terminal::Terminal;
 use crate::wait::block_on;
@@ -33,7 +36,7 @@ const CONFLICT: &str = "Error: cannot use more than one of encrypted_suffix, une
 
 /// How one new file is encrypted.
 pub(super) struct NewFile {
-    keys: Vec<Box<dyn MasterKey>>,
+    keys: MasterKeys,
     selector: Selector,
     mac_only_encrypted: bool,
 }
@@ -56,9 +59,11 @@ impl NewFile {
             None => None,
         };
         let (selector, mac_only_encrypted) = selector(run, rule)?;
-        let names = match rule {
-            _ if !named.is_empty() => named,
-            Some(rule) => rule.keys_with_context(&context),
+        let mut groups = match rule {
+            _ if !named.is_empty() => {
+                KeyGroups { groups: vec![named], threshold: rule.map_or(0, |rule| rule.threshold) }
+            }
+            Some(rule) => rule.key_groups(&context),
             None => {
                 return Err(Failure::new(
                     code::FAILED,
@@ -68,7 +73,8 @@ impl NewFile {
         };
         // No identity wraps. But plugins of age may ask.
         let asking = Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal)));
-        let keys = master_keys(&services::key_sources(run.cx, asking), &names)?;
+        groups.threshold = threshold(run)?.unwrap_or(groups.threshold);
+        let keys = master_keys(&services::key_sources(run.cx, asking), &groups)?;
         Ok(Self { keys, selector, mac_only_encrypted })
     }
 
@@ -88,9 +94,9 @@ impl NewFile {
         let entries = [("file", file.as_str()), ("of", ""), ("text", text)];
         let document = Tree::mapping(entries.map(|(name, text)| (name, Tree::string(text))));
         let document = bulla_doc::write(&[document], Format::Json, None);
-        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(AsRef::as_ref).collect();
         let recipe = Recipe {
-            keys: &keys,
+            groups: &self.keys.by_group(),
+            threshold: self.keys.threshold,
             selector: &Selector::default(),
             mac_only_encrypted: false,
             nothing_selected: NothingSelected::Allow,
@@ -104,9 +110,9 @@ impl NewFile {
     /// # Errors
     /// In the words of sops.
     pub(super) fn encrypt(&self, run: &Run<'_>, target: &Target, plain: &[u8]) -> Result<Wiping<Vec<u8>>, Failure> {
-        let keys: Vec<&dyn MasterKey> = self.keys.iter().map(AsRef::as_ref).collect();
         let recipe = Recipe {
-            keys: &keys,
+            groups: &self.keys.by_group(),
+            threshold: self.keys.threshold,
             selector: &self.selector,
             mac_only_encrypted: self.mac_only_encrypted,
             nothing_selected: NothingSelected::Allow,
@@ -249,16 +255,25 @@ impl Lists {
 ///
 /// # Errors
 /// A kind that cannot be used.
-pub(super) fn master_keys(sources: &KeySources<'_>, names: &[KeyName]) -> Result<Vec<Box<dyn MasterKey>>, Failure> {
-    let key = |name: &KeyName| {
-        sources.key(name, NamedBy::Configuration).ok_or_else(|| {
-            Failure::new(
-                code::FAILED,
-                format!("Could not generate data key: keys of the kind `{}` cannot be used", name.source()),
-            )
-        })
-    };
-    names.iter().map(key).collect()
+pub(super) fn master_keys(sources: &KeySources<'_>, groups: &KeyGroups) -> Result<MasterKeys, Failure> {
+    MasterKeys::of(sources, groups).map_err(|kind| {
+        let message = format!("Could not generate data key: keys of the kind `{kind}` cannot be used");
+        Failure::new(code::FAILED, message)
+    })
+}
+
+/// How many groups of keys are to be needed, if a flag says so.
+///
+/// # Errors
+/// A number below 0.
+pub(super) fn threshold(run: &Run<'_>) -> Result<Option<usize>, Failure> {
+    match usize::try_from(run.flags.number("shamir-secret-sharing-threshold")) {
+        Ok(threshold) => Ok(Some(threshold).filter(|threshold| *threshold > 0)),
+        Err(_) => Err(Failure::new(
+            code::FAILED,
+            "Could not generate data key: [could not split data key into parts for Shamir: threshold must be at least 2]",
+        )),
+    }
 }
 
 fn no_rule(error: RuleError, path: &Path) -> Failure {
@@ -313,13 +328,33 @@ pub(super) fn unencryptable(error: EncryptError, format: Format) -> Failure {
             Failure::new(code::EMPTY, "File cannot be completely empty, it must contain at least one document")
         }
         EncryptError::AlreadyEncrypted(_) => already_encrypted(error),
-        EncryptError::NoKeys => Failure::new(code::FAILED, "Could not generate data key: [empty key group provided]"),
-        EncryptError::Wrap { id, source } => {
+        EncryptError::Keys(error) => without_data_key(error),
+        EncryptError::Seal(error) => Failure::of(code::ENCRYPTING, "Error encrypting tree: Error walking tree", error),
+        error => Failure::of(code::FAILED, "", error),
+    }
+}
+
+/// Why the data key could not be wrapped for all who are to have it.
+pub(super) fn without_data_key(error: WrapKeysError) -> Failure {
+    match error {
+        WrapKeysError::NoKeys | WrapKeysError::EmptyGroup { .. } => {
+            Failure::new(code::FAILED, "Could not generate data key: [empty key group provided]")
+        }
+        WrapKeysError::Split { source, .. } => {
+            let reason = match source {
+                SplitError::TooFewShares { .. } => "parts cannot be less than threshold",
+                SplitError::TooManyShares(_) => "parts cannot exceed 255",
+                _ => "threshold must be at least 2",
+            };
+            let message =
+                format!("Could not generate data key: [could not split data key into parts for Shamir: {reason}]");
+            Failure::new(code::FAILED, message)
+        }
+        WrapKeysError::Wrap { id, source } => {
             let words = format!("failed to encrypt new data key with master key {}", quoted(&id.name));
-            let failure = Failure::of(code::FAILED, &words, EncryptError::Wrap { id, source });
+            let failure = Failure::of(code::FAILED, &words, WrapKeysError::Wrap { id, source });
             failure.within("Could not generate data key: [", "]")
         }
-        EncryptError::Seal(error) => Failure::of(code::ENCRYPTING, "Error encrypting tree: Error walking tree", error),
         error => Failure::of(code::FAILED, "", error),
     }
 }

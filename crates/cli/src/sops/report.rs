@@ -10,7 +10,7 @@
 //! Recovery failed because …
 //! ```
 
-use bulla_sops::{DataKeyError, KeyFailure};
+use bulla_sops::{DataKeyError, GroupOutcome, KeyFailure};
 
 use super::failure::{Failure, code};
 use super::go::wrapped;
@@ -23,18 +23,33 @@ const PARAGRAPH: usize = 75;
 
 /// The data key could not be had.
 pub(super) fn failure(error: DataKeyError) -> Failure {
-    let DataKeyError::NoKey { failures, .. } = &error else {
-        return Failure::above(code::DATA_KEY, HEAD, error);
-    };
-    let text = format!(
-        "{HEAD}\n\n{}\n\n{}",
-        group(0, failures),
-        wrapped(
+    let (groups, trailer) = match &error {
+        DataKeyError::NoKey { failures, .. } => (
+            vec![group(0, failures)],
             "Recovery failed because no master key was able to decrypt the file. In order for SOPS to recover the file, at least one \
-             key has to be successful, but none were.",
-            PARAGRAPH
-        )
-    );
+             key has to be successful, but none were."
+                .to_owned(),
+        ),
+        DataKeyError::TooFewShares { needed, groups, .. } => {
+            let opened = groups.iter().filter(|group| group.opened.is_some()).count();
+            let group = |(number, outcome): (usize, &GroupOutcome)| match &outcome.opened {
+                Some(_) => format!("Group {number}: SUCCESS"),
+                None => group(number, &outcome.failures),
+            };
+            let trailer = format!(
+                "Recovery failed because the file was encrypted with a Shamir threshold of {needed}, but only {opened} part(s) were \
+                 successfully recovered, one for each successful key group. In order for SOPS to recover the file, at least {needed} \
+                 groups have to be successful. In order for a group to be successful, decryption has to succeed with any of the keys \
+                 in that key group."
+            );
+            (groups.iter().enumerate().map(group).collect(), trailer)
+        }
+        DataKeyError::Shares(_) => {
+            return Failure::above(code::DATA_KEY, "could not get data key from shamir parts", error);
+        }
+        _ => return Failure::above(code::DATA_KEY, HEAD, error),
+    };
+    let text = format!("{HEAD}\n\n{}\n\n{}", groups.join("\n\n"), wrapped(&trailer, PARAGRAPH));
     Failure::below(code::DATA_KEY, text, error)
 }
 

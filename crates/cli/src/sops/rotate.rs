@@ -1,10 +1,11 @@
 //! `sops rotate`: a new data key, for the readers that the file has, with those of `--add-…` and without those of `--rm-…`.
 
 use bulla_doc::{Document, Format};
-use bulla_keys::{KeyName, KeySources, MasterKey};
-use bulla_sops::{EncryptedFile, Metadata, NothingSelected, Opened, Recipe};
+use bulla_keys::{KeyName, KeySources};
+use bulla_sops::{EncryptedFile, Groups, KeyGroups, Metadata, NothingSelected, Opened, Recipe};
 use bulla_wipe::Wiping;
 
+use crate::error::CommandError;
 use crate::files::Readers;
 use crate::wait::block_on;
 
@@ -53,17 +54,19 @@ pub(super) fn rotated(
     let (add, remove) = (keys_of_flags(run, "add", &context)?, keys_of_flags(run, "rm", &context)?);
     let file = read_encrypted(bytes, target.input)?;
     let opened = open(run, &file, ring)?;
-    let mut names: Vec<KeyName> = file.metadata().keys().map(|entry| entry.name().clone()).collect();
-    for name in add {
-        if !names.iter().any(|known| known.id() == name.id()) {
-            names.push(name);
-        }
-    }
-    names.retain(|name| !remove.iter().any(|removed| removed.id() == name.id()));
-    for_readers(run, target, &file, &opened, &names, ring)
+    let mut groups = KeyGroups::of(file.metadata());
+    groups.add(add);
+    groups.remove(&remove).map_err(|error| {
+        Failure::above(
+            code::FAILED,
+            "Could not generate data key: [empty key group provided]",
+            CommandError::from(error),
+        )
+    })?;
+    for_readers(run, target, &file, &opened, &groups, ring)
 }
 
-/// The document of `file` in the output's format, under a new data key, for whoever has one of the keys of these names.
+/// The document of `file` in the output's format, under a new data key, for these groups of keys.
 ///
 /// # Errors
 /// In the words of sops.
@@ -72,23 +75,23 @@ pub(super) fn for_readers(
     target: &Target,
     file: &EncryptedFile,
     opened: &Opened<'_>,
-    names: &[KeyName],
+    groups: &KeyGroups,
     ring: &KeySources<'_>,
 ) -> Result<Wiping<Vec<u8>>, Failure> {
     if target.input != target.output {
         let plain = plain_in(opened, target.input, target.output, target.indent)?;
-        return encrypted_again(run, &plain, target.output, file.metadata(), names, ring);
+        return encrypted_again(run, &plain, target.output, file.metadata(), groups, ring);
     }
-    let keys = master_keys(ring, names)?;
-    let keys: Vec<&dyn MasterKey> = keys.iter().map(AsRef::as_ref).collect();
-    let recipe = recipe_of(run, file.metadata(), &keys);
+    let keys = master_keys(ring, groups)?;
+    let by_group = keys.by_group();
+    let recipe = recipe_of(run, file.metadata(), &by_group, keys.threshold);
     let mut rng = run.cx.rng().map_err(Failure::from)?;
     let encrypted = block_on(opened.rotate(&recipe, &mut rng)).map_err(|error| unencryptable(error, target.output))?;
     tell(run, &encrypted.summary);
     Ok(encrypted.bytes)
 }
 
-/// `plain` under a new data key, for whoever has one of the keys of these names, encrypted as `metadata` says.
+/// `plain` under a new data key, for these groups of keys, encrypted as `metadata` says.
 ///
 /// # Errors
 /// In the words of sops.
@@ -97,12 +100,12 @@ pub(super) fn encrypted_again(
     plain: &[u8],
     format: Format,
     metadata: &Metadata,
-    names: &[KeyName],
+    groups: &KeyGroups,
     ring: &KeySources<'_>,
 ) -> Result<Wiping<Vec<u8>>, Failure> {
-    let keys = master_keys(ring, names)?;
-    let keys: Vec<&dyn MasterKey> = keys.iter().map(AsRef::as_ref).collect();
-    let recipe = recipe_of(run, metadata, &keys);
+    let keys = master_keys(ring, groups)?;
+    let by_group = keys.by_group();
+    let recipe = recipe_of(run, metadata, &by_group, keys.threshold);
     let mut rng = run.cx.rng().map_err(Failure::from)?;
     let encrypted = block_on(bulla_sops::encrypt(plain, format, &recipe, &mut rng))
         .map_err(|error| unencryptable(error, format))?;
@@ -110,9 +113,10 @@ pub(super) fn encrypted_again(
     Ok(encrypted.bytes)
 }
 
-fn recipe_of<'r>(run: &Run<'_>, metadata: &'r Metadata, keys: &'r [&'r dyn MasterKey]) -> Recipe<'r> {
+fn recipe_of<'r>(run: &Run<'_>, metadata: &'r Metadata, groups: &'r Groups<'r>, threshold: usize) -> Recipe<'r> {
     Recipe {
-        keys,
+        groups,
+        threshold,
         selector: &metadata.selector,
         mac_only_encrypted: metadata.mac_only_encrypted,
         nothing_selected: NothingSelected::Allow,

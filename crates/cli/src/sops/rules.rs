@@ -80,16 +80,12 @@ fn load(run: &Run<'_>, path: PathBuf) -> Result<Configuration, Failure> {
     let broken = |error: RulesError| {
         Failure::of(code::FAILED, "error loading config", CommandError::from(error).at(path.display()))
     };
-    let rules = match Rules::read(&text, &directory, UnknownKeys::Refuse) {
-        Err(error @ RulesError::UnknownKey { .. }) => {
-            let rules = Rules::read(&text, &directory, UnknownKeys::Ignore).map_err(broken)?;
-            if run.warns_of_configuration() {
-                run.warn(&format!("{}: {error}", path.display()));
-            }
-            rules
-        }
-        rules => rules.map_err(broken)?,
-    };
+    let rules = Rules::read(&text, &directory, UnknownKeys::Ignore).map_err(broken)?;
+    if run.warns_of_configuration()
+        && let Err(error) = Rules::read(&text, &directory, UnknownKeys::Refuse)
+    {
+        run.warn(&format!("{}: {error}", path.display()));
+    }
     Ok(Configuration { path, rules, stores: Stores::read(&text) })
 }
 

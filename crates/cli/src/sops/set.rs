@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bulla_doc::{Document, Format, Kind, Tree};
 use bulla_keys::KeySources;
-use bulla_sops::{Change, EditError, Edited, EncryptedFile, KeyPath, NewValue, Opened, PathStep};
+use bulla_sops::{Change, EditError, Edited, EncryptedFile, KeyGroups, KeyPath, NewValue, Opened, PathStep};
 use bulla_wipe::Wiping;
 
 use crate::files::read_all;
@@ -147,8 +147,7 @@ fn in_output(
     }
     let edited = read_encrypted(edited.bytes, target.input)?;
     let opened = open(run, &edited, ring)?;
-    let names: Vec<_> = file.metadata().keys().map(|entry| entry.name().clone()).collect();
-    for_readers(run, target, &edited, &opened, &names, ring)
+    for_readers(run, target, &edited, &opened, &KeyGroups::of(file.metadata()), ring)
 }
 
 /// Where the value goes: as far as the path exists, and what there has to be made.
