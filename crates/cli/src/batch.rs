@@ -61,20 +61,10 @@ impl Notes {
     }
 }
 
-/// Does `work` for every file. `done` is what has happened to a file then: `encrypted`.
+/// Does `work` for every file, and gives what it found out about files, by name and in order, whether others failed or not. `done` is what
+/// has happened to a file then: `encrypted`.
 ///
-/// # Errors
-/// The exit code of the failures if they have one in common, else [`Exit::Failed`]. They are shown already.
-pub(crate) fn run(
-    cx: &Context,
-    files: &[Selected],
-    done: &str,
-    work: impl Fn(&Selected, &mut Notes) -> Result<Outcome, CommandError> + Sync,
-) -> Result<(), Failure> {
-    collect(cx, files, done, |file, notes| Ok((work(file, notes)?, None::<()>))).1
-}
-
-/// [`run`] that gives what `work` found out about files, by name and in order, whether others failed or not.
+/// The outcome is the exit code of the failures if they have one in common, else [`Exit::Failed`]. They are shown already.
 pub(crate) fn collect<T: Send>(
     cx: &Context,
     files: &[Selected],

@@ -261,6 +261,65 @@ fn an_invalid_edit_ends_where_nobody_is_there_to_correct_it() {
 }
 
 #[test]
+fn vim_leaves_nothing_of_what_it_edits_whatever_its_settings_are() {
+    let place = Place::new();
+    if place.run("command -v vim").code() != Some(0) {
+        return; // There is none on this machine.
+    }
+    place.write("a.yaml", "a: hunter2-planted\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    // Whoever has these settings has every file that they edit on the disk, many times.
+    let settings = "set nocompatible backup writebackup undofile swapfile updatecount=1\n\
+        set directory=~/vim// backupdir=~/vim// undodir=~/vim// viminfo='100,\\\"100,n~/vim/info\n";
+    fs::create_dir(place.root().join("home/vim")).unwrap();
+    fs::write(place.root().join("home/.vimrc"), settings).unwrap();
+    place.write("keys", "ayyp:s/hunter2/hunter3/\r:wq\r");
+    place.write("typed", "yyp:s/hunter2-planted/hunter3/\r:s/a:/b:/\r:w\r:!ls -A ~/vim > listed\r\r:q\r");
+    let line = "SOPS_AGE_KEY_FILE=$KEYS/alice.key EDITOR='vim -T dumb -s typed' \
+        script --quiet --return --command 'bulla edit a.yaml' /dev/null";
+    let finished = place.shell(line).run().unwrap();
+    assert_eq!(finished.code(), Some(0), "{}", finished.stdout_text());
+    assert_eq!(place.does("bulla decrypt a.yaml"), "a: hunter2-planted\nb: hunter3\n");
+    assert_eq!(place.read("listed"), "");
+    assert_eq!(fs::read_dir(place.root().join("home/vim")).unwrap().count(), 0);
+    assert_eq!(place.run("grep -rl hunter. \"$HOME\" \"$TMPDIR\" /dev/shm").stdout_text(), "");
+}
+
+#[test]
+fn a_value_is_asked_for_twice() {
+    let place = Place::new();
+    place.write("a.yaml", "a: x\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    let ask = |typed: &str| {
+        let line = "SOPS_AGE_KEY_FILE=$KEYS/alice.key script --quiet --return --command 'bulla set a.yaml a' /dev/null";
+        place.shell(line).stdin(typed).run().unwrap()
+    };
+    let finished = ask("hunter2-planted\nhunter3\nswordfish\nswordfish\n");
+    assert_eq!(finished.code(), Some(0), "{}", finished.stdout_text());
+    assert!(finished.stdout_text().contains("The two are not the same."), "{}", finished.stdout_text());
+    assert_eq!(place.does("bulla decrypt a.yaml"), "a: swordfish\n");
+    assert_eq!(ask("\n\n").code(), Some(100));
+}
+
+#[test]
+fn a_program_runs_as_another_user_with_their_files_and_groups() {
+    if !is_root() {
+        return; // Only root may.
+    }
+    let place = Place::new();
+    place.write("a.yaml", "a: hunter2-planted\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    let as_nobody = |options: &str, line: &str| {
+        place.does(&format!("cd /; bulla exec --user nobody {options} {}/a.yaml -- {line}", place.path().display()))
+    };
+    let expected = place.does("id -u nobody; id -G nobody");
+    assert_eq!(as_nobody("", "sh -c 'id -u; id -G; test \"$a\" = hunter2-planted && test $USER = nobody'"), expected);
+    assert_eq!(as_nobody("--as files", "sh -c 'cat {}/a; test -O {}'"), "hunter2-planted");
+    assert_eq!(as_nobody("--as document --fifo", "cat {}"), "a: hunter2-planted\n");
+    assert_eq!(as_nobody("--as document --same-process", "cat {}"), "a: hunter2-planted\n");
+}
+
+#[test]
 fn signals_go_to_the_program_that_runs_and_nothing_stays() {
     for (signal, code) in [("TERM", 42), ("INT", 43), ("HUP", 44), ("USR1", 45)] {
         let place = Place::new();

@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_with_all_groups() {
-        let users = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/var/www:/usr/sbin/nologin\nbroken\n";
-        let groups = "root:x:0:\nweb:x:34:web\nadm:x:4:syslog,web\nssl:x:110:web\nothers:x:5:webby\n";
+        let users = "admin:x:0:0:admin:/srv:/bin/sh\nweb:x:33:34:web:/var/www:/usr/sbin/nologin\nbroken\n";
+        let groups = "admin:x:0:\nweb:x:34:web\nadm:x:4:syslog,web\nssl:x:110:web\nothers:x:5:webby\n";
         let user = User::read("web", users, groups).unwrap();
         assert_eq!((user.uid, user.gid, user.groups), (33, 34, vec![34, 4, 110]));
         assert_eq!(user.home, Path::new("/var/www"));

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use bulla_doc::Document;
-use bulla_sops::{EncryptedFile, KeyPath, KeyRing, MetadataError, Opened, ReadError, danger};
+use bulla_sops::{EncryptedFile, KeyRing, MetadataError, Opened, ReadError, danger};
 use bulla_wipe::Wiping;
+use serde_json::json;
 
 use crate::app::Failure;
 use crate::batch::{self, Notes, Outcome};
@@ -15,7 +16,7 @@ use crate::files::{
     FormatName, Origin, Readers, Selected, Source, WalkArgs, create, format_of, read_selected, replace, select,
 };
 use crate::identities::IdentityArgs;
-use crate::key_path::extract;
+use crate::key_path::{PathText, extract};
 use crate::wait::block_on;
 
 /// Decrypt SOPS files: to standard output, a file, or in place
@@ -25,7 +26,7 @@ use crate::wait::block_on;
 #[command(after_long_help = "\
 Examples:
   bulla decrypt shop.yaml | kubectl apply -f -
-  bulla decrypt --extract '[\"db\"][\"password\"]' shop.yaml
+  bulla decrypt --extract db.password shop.yaml
   bulla decrypt --in-place secrets/        every encrypted file below secrets/
   git show HEAD~1:shop.yaml | bulla decrypt")]
 pub(crate) struct DecryptArgs {
@@ -39,6 +40,10 @@ pub(crate) struct DecryptArgs {
     /// Only what is at this path: the text itself, or a part of the document
     #[arg(long, value_name = "PATH", conflicts_with = "in_place")]
     extract: Option<String>,
+
+    /// Tell what was done as JSON on standard output, with `--in-place` or `--output`; no value is in it
+    #[arg(long)]
+    json: bool,
 
     #[command(flatten)]
     opening: OpeningArgs,
@@ -75,6 +80,18 @@ impl DestinationArgs {
         }
         if self.in_place && files.iter().any(|file| file.origin.path().is_none()) {
             return Err(CommandError::new(Exit::Usage, "standard input cannot be written back in place"));
+        }
+        Ok(())
+    }
+
+    /// Refuses to tell what was done where the result itself is printed.
+    pub(crate) fn check_json(&self, json: bool) -> Result<(), CommandError> {
+        if json && !self.in_place && self.output.is_none() {
+            return Err(CommandError::new(
+                Exit::Conflict,
+                "standard output is where the result goes, so nothing can be told there",
+            )
+            .hint("`--json` needs `--in-place` or `--output`"));
         }
         Ok(())
     }
@@ -156,20 +173,28 @@ impl OpeningArgs {
 }
 
 pub(crate) fn decrypt(cx: &Context, args: &DecryptArgs) -> Result<(), Failure> {
-    let extract = args.extract.as_deref().map(str::parse::<KeyPath>).transpose().map_err(CommandError::from)?;
+    let extract = args.extract.as_deref().map(str::parse::<PathText>).transpose()?;
     let files = select(&args.files, args.walk, cx)?;
     args.to.check(&files)?;
     let ring = args.opening.identity.sources(cx)?;
-    batch::run(cx, &files, "decrypted", |selected, notes| {
-        decrypt_one(cx, args, selected, extract.as_ref(), &ring, notes).map_err(|error| error.at(&selected.origin))
-    })
+    args.to.check_json(args.json)?;
+    let (found, outcome) = batch::collect(cx, &files, "decrypted", |selected, notes| {
+        let outcome = decrypt_one(cx, args, selected, extract.as_ref(), &ring, notes);
+        let outcome = outcome.map_err(|error| error.at(&selected.origin))?;
+        Ok((outcome, (outcome == Outcome::Done).then_some(())))
+    });
+    if args.json {
+        let list: Vec<_> = found.iter().map(|(file, ())| json!({ "file": file, "action": "decrypted" })).collect();
+        cx.print(format!("{:#}\n", serde_json::Value::Array(list)).as_bytes())?;
+    }
+    outcome
 }
 
 fn decrypt_one(
     cx: &Context,
     args: &DecryptArgs,
     selected: &Selected,
-    path: Option<&KeyPath>,
+    path: Option<&PathText>,
     ring: &dyn KeyRing,
     notes: &mut Notes,
 ) -> Result<Outcome, CommandError> {
@@ -185,7 +210,10 @@ fn decrypt_one(
     };
     let opened = args.opening.open(&file, ring, &origin, notes)?;
     let plain: Wiping<Vec<u8>> = match path {
-        Some(path) => extract(&Document::parse_owned(opened.to_plain(), format)?, path)?,
+        Some(path) => {
+            let plain = Document::parse_owned(opened.to_plain(), format)?;
+            extract(&plain, &path.resolve(&plain, 0))?
+        }
         None => opened.to_plain(),
     };
     args.to.write(cx, &origin, || file.document().to_bytes(), &plain, Readers::Owner, notes)?;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use bulla_sops::EncryptError;
+use bulla_sops::{EncryptError, Summary};
+use serde_json::json;
 
 use crate::app::Failure;
 use crate::batch::{self, Notes, Outcome};
@@ -32,6 +33,10 @@ pub(crate) struct EncryptArgs {
     #[command(flatten)]
     to: DestinationArgs,
 
+    /// Tell what was done as JSON on standard output, with `--in-place` or `--output`; no value is in it
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     input: InputArgs,
 
@@ -46,9 +51,26 @@ pub(crate) fn encrypt(cx: &Context, args: &EncryptArgs) -> Result<(), Failure> {
     let recipients = args.recipe.check(cx)?;
     let files = select(&args.files, args.walk, cx)?;
     args.to.check(&files)?;
-    batch::run(cx, &files, "encrypted", |selected, notes| {
+    args.to.check_json(args.json)?;
+    let (found, outcome) = batch::collect(cx, &files, "encrypted", |selected, notes| {
         encrypt_one(cx, args, selected, &recipients, notes).map_err(|error| error.at(&selected.origin))
-    })
+    });
+    if args.json {
+        let list: Vec<_> = found
+            .iter()
+            .map(|(file, summary)| {
+                json!({
+                    "file": file,
+                    "action": "encrypted",
+                    "values": summary.encrypted,
+                    "readable": summary.plain,
+                    "comments": summary.encrypted_comments,
+                })
+            })
+            .collect();
+        cx.print(format!("{:#}\n", serde_json::Value::Array(list)).as_bytes())?;
+    }
+    outcome
 }
 
 fn encrypt_one(
@@ -57,13 +79,13 @@ fn encrypt_one(
     selected: &Selected,
     recipients: &Recipients<'_>,
     notes: &mut Notes,
-) -> Result<Outcome, CommandError> {
+) -> Result<(Outcome, Option<Summary>), CommandError> {
     let source = read_selected(selected)?;
     let format = format_of(&source, args.input.input_type, args.input.filename.as_deref())?;
     let recipe = match recipients.for_file(args.input.filename.as_deref().or(source.origin.path())) {
         Err(NoRecipe::NoRuleMatches(_)) if selected.found => {
             notes.status(format!("{}: passed over, no rule matches it", source.origin));
-            return Ok(Outcome::Skipped);
+            return Ok((Outcome::Skipped, None));
         }
         recipe => recipe?,
     };
@@ -72,7 +94,7 @@ fn encrypt_one(
     let encrypted = match encrypted {
         Err(EncryptError::AlreadyEncrypted(_)) if selected.found => {
             notes.status(format!("{}: passed over, it is encrypted already", source.origin));
-            return Ok(Outcome::Skipped);
+            return Ok((Outcome::Skipped, None));
         }
         encrypted => encrypted?,
     };
@@ -86,5 +108,5 @@ fn encrypt_one(
         notes.warn(format!("{}: no value is encrypted", source.origin));
     }
     args.to.write(cx, &source.origin, || source.bytes, &encrypted.bytes, Readers::Everybody, notes)?;
-    Ok(Outcome::Done)
+    Ok((Outcome::Done, Some(encrypted.summary)))
 }

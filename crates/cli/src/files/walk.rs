@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
+use ignore::overrides::OverrideBuilder;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -32,6 +33,10 @@ pub(crate) struct Selected {
 
 /// The files that `paths` mean, in order, each once. Without any it is standard input, unless that is a terminal.
 ///
+/// A path that does not exist and has `*`, `?`, `[` or `{` in it is a pattern, as in `.gitignore`: `**` goes through directories. Shells
+/// expand most of them before we see them; in quotes, and where a shell would leave them, they come here. What a pattern finds is named:
+/// it is taken whatever its name.
+///
 /// In directories, files are taken by their suffix (`.yaml`, `.yml`, `.json`); `.sops.yaml` is never one of them, and symbolic links are
 /// not followed.
 ///
@@ -51,6 +56,8 @@ pub(crate) fn select(paths: &[PathBuf], walk: WalkArgs, cx: &Context) -> Result<
             selected.push(Selected { origin: Origin::Stdin, found: false });
         } else if path.is_dir() {
             selected.extend(search(path, walk)?);
+        } else if let Some((directory, pattern)) = as_pattern(path) {
+            selected.extend(search_for(&directory, &pattern, walk, path)?);
         } else {
             selected.push(Selected { origin: Origin::File(path.clone()), found: false });
         }
@@ -60,7 +67,42 @@ pub(crate) fn select(paths: &[PathBuf], walk: WalkArgs, cx: &Context) -> Result<
     Ok(selected)
 }
 
-fn search(directory: &Path, walk: WalkArgs) -> Result<Vec<Selected>, CommandError> {
+/// The directory before the first part with a pattern in it, and the pattern from there.
+fn as_pattern(path: &Path) -> Option<(PathBuf, String)> {
+    let text = path.to_str().filter(|text| text.contains(['*', '?', '[', '{']))?;
+    if path.symlink_metadata().is_ok() {
+        return None;
+    }
+    let first = text.find(['*', '?', '[', '{'])?;
+    let (directory, pattern) = text[..first].rfind('/').map_or(("", text), |slash| text.split_at(slash + 1));
+    let directory = if directory.is_empty() { "." } else { directory };
+    Some((PathBuf::from(directory), pattern.to_owned()))
+}
+
+/// The files below `directory` that `pattern` fits.
+fn search_for(directory: &Path, pattern: &str, walk: WalkArgs, path: &Path) -> Result<Vec<Selected>, CommandError> {
+    let wrong = |error| CommandError::new(Exit::Usage, error).at(path.display());
+    let mut overrides = OverrideBuilder::new(directory);
+    // From the directory on, not in any directory below it.
+    overrides.add(&format!("/{pattern}")).map_err(wrong)?;
+    let overrides = overrides.build().map_err(wrong)?;
+    let mut found = Vec::new();
+    for entry in builder(directory, walk).build() {
+        let entry = entry.map_err(|error| CommandError::new(Exit::Input, error).at(directory.display()))?;
+        let is_file = entry.path().is_file();
+        if is_file && overrides.matched(entry.path(), false).is_whitelist() {
+            let path = entry.path().strip_prefix("./").unwrap_or(entry.path()).to_path_buf();
+            found.push(Selected { origin: Origin::File(path), found: false });
+        }
+    }
+    if found.is_empty() {
+        return Err(CommandError::new(Exit::NoFile, "no file fits the pattern").at(path.display()));
+    }
+    found.sort_by(|a, b| a.origin.path().cmp(&b.origin.path()));
+    Ok(found)
+}
+
+fn builder(directory: &Path, walk: WalkArgs) -> WalkBuilder {
     let mut builder = WalkBuilder::new(directory);
     builder
         .hidden(!walk.hidden)
@@ -70,8 +112,12 @@ fn search(directory: &Path, walk: WalkArgs) -> Result<Vec<Selected>, CommandErro
         .git_global(!walk.no_ignore)
         .parents(!walk.no_ignore)
         .filter_entry(|entry| entry.file_name() != ".git");
+    builder
+}
+
+fn search(directory: &Path, walk: WalkArgs) -> Result<Vec<Selected>, CommandError> {
     let mut found = Vec::new();
-    for entry in builder.build() {
+    for entry in builder(directory, walk).build() {
         let entry = entry.map_err(|error| CommandError::new(Exit::Input, error).at(directory.display()))?;
         let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
         if is_file && is_document(entry.path()) {
@@ -129,6 +175,35 @@ mod tests {
         assert_eq!(found(tree.path(), false, false), all);
         assert_eq!(found(tree.path(), true, false), [&[".hidden/a.yaml"], &all[..]].concat());
         assert_eq!(found(tree.path(), false, true), [&all[..], &["ignored.yaml"]].concat());
+    }
+
+    #[test]
+    fn a_pattern_finds_what_fits_it() {
+        let tree = tree();
+        fs::write(tree.path().join("[x].yaml"), "").unwrap();
+        let walk = WalkArgs { hidden: false, no_ignore: false };
+        let found = |pattern: &str| -> Vec<String> {
+            let selected = select(&[tree.path().join(pattern)], walk, &Context::new(true));
+            let selected = selected.unwrap_or_default();
+            assert!(selected.iter().all(|file| !file.found));
+            let path =
+                |file: &Selected| file.origin.path().unwrap().strip_prefix(tree.path()).unwrap().display().to_string();
+            selected.iter().map(path).collect()
+        };
+        for (pattern, expected) in [
+            ("*.txt", &["notes.txt"][..]),
+            ("**/*.json", &["b/c.json"]),
+            ("b/{a,c}.*", &["b/a.yml", "b/c.json"]),
+            ("?/a.yml", &["b/a.yml"]),
+            ("a.y[a]ml", &["a.yaml"]),
+            ("*.md", &[]),
+            // A file of that very name is that file.
+            ("[x].yaml", &["[x].yaml"]),
+        ] {
+            assert_eq!(found(pattern), expected, "{pattern}");
+        }
+        let none = select(&[tree.path().join("*.md")], walk, &Context::new(true)).unwrap_err();
+        assert_eq!(none.exit(), Exit::NoFile);
     }
 
     #[test]
