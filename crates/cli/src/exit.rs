@@ -32,6 +32,8 @@ pub(crate) enum Exit {
     NoFile = 100,
     /// Nobody to encrypt for: no recipient was given, and no rule gives one.
     NoRecipient = 111,
+    /// The order in which kinds of keys are tried names one twice.
+    DuplicateKind = 112,
     /// No key opens it.
     NoKey = 128,
     /// Nothing was changed, so nothing was written.
@@ -53,7 +55,7 @@ pub(crate) enum Exit {
 impl Exit {
     /// Every code but success, in the order of their numbers.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Failed,
         Self::Input,
         Self::Output,
@@ -66,6 +68,7 @@ impl Exit {
         Self::Path,
         Self::NoFile,
         Self::NoRecipient,
+        Self::DuplicateKind,
         Self::NoKey,
         Self::Unchanged,
         Self::Editor,

@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bulla_crypto::SecretBytes;
-use bulla_keys::KeySources;
 use bulla_keys::age::{
     AgeIdentities, IdentityKind, IdentitySource, Place, Reading, SourceContent, configuration_directory,
     identity_places,
 };
+use bulla_keys::{DecryptionOrder, KeySources};
 use bulla_wipe::Wiping;
 
 use crate::context::Context;
@@ -33,15 +33,20 @@ pub(crate) struct IdentityArgs {
     /// ~/.ssh/id_ed25519, ~/.ssh/id_rsa, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, ~/.config/sops/age/keys.txt.
     #[arg(long = "identity", value_name = "FILE")]
     identities: Vec<PathBuf>,
+
+    /// Kinds of keys to try first, separated by commas, of age, pgp, kms, gcp_kms, hckms, azure_kv, hc_vault; age,pgp if nothing is said
+    #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env_values = true)]
+    decryption_order: Option<String>,
 }
 
 impl IdentityArgs {
     /// Everything that may open a file: these identities, and the services of the environment.
     ///
     /// # Errors
-    /// As [`IdentityArgs::gather`].
+    /// As [`IdentityArgs::gather`]; an order that is none.
     pub(crate) fn sources<'a>(&self, cx: &'a Context) -> Result<KeySources<'a>, CommandError> {
-        Ok(services::key_sources(cx, self.gather(cx)?))
+        let order = DecryptionOrder::read(self.decryption_order.as_deref().unwrap_or_default())?;
+        Ok(KeySources { order, ..services::key_sources(cx, self.gather(cx)?) })
     }
 
     /// Reads them. What cannot be read is told if nothing else fits, except for a file that `--identity` names.

@@ -10,13 +10,10 @@
 //! VAULT_NAMESPACE  VAULT_CACERT
 //! ```
 //! The first of the four that is set counts. Nothing of this is read before a key of Vault is met. AWS is in [`aws`],
-//! the other clouds in [`gcp`] and [`azure`], what these need of the machine in [`outside`], and gpg in [`gpg`].
+//! gpg in [`gpg`].
 
 mod aws;
-mod azure;
-mod gcp;
 mod gpg;
-mod outside;
 
 use std::io;
 use std::path::Path;
@@ -44,8 +41,6 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
         age,
         vault: LazyLock::new(Box::new(|| vault(cx))),
         kms: LazyLock::new(Box::new(|| aws::kms(cx))),
-        gcp: LazyLock::new(Box::new(|| gcp::kms(cx))),
-        azure: LazyLock::new(Box::new(|| azure::key_vault(cx))),
         pgp: LazyLock::new(Box::new(|| gpg::gpg(cx))),
         memory: Arc::default(),
         order: DecryptionOrder::default(),

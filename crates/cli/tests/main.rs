@@ -1,11 +1,10 @@
 //! The program as its users meet it: transcripts of commands, what happens to files when something goes wrong, and the cluster asked as
-//! `kubeseal` asks it, and keys of Vault and of the clouds.
+//! `kubeseal` asks it, and keys of Vault and of AWS KMS.
 
 mod check_ci;
 mod check_fix;
 mod check_git;
 mod check_masking;
-mod clouds;
 mod controller;
 mod documents;
 mod fixture;

@@ -7,10 +7,8 @@
 //! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
 //! vault    transit keys of HashiCorp Vault and OpenBao
 //! aws      keys of AWS KMS
-//! gcp      keys of Google Cloud KMS
-//! azure    keys of Azure Key Vault
 //! pgp      keys of OpenPGP, by the user's gpg
-//! huawei   names of theirs
+//! gcp, azure, huawei   names of theirs
 //!
 //! name     what any of them is called
 //! sources  the means of a command: a name becomes a key

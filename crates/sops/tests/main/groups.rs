@@ -1,13 +1,18 @@
 //! Groups of keys: the data key is split between them, by bulla and by the real SOPS, and joined by either.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bulla_crypto::SecretBytes;
 use bulla_doc::{Document, Format};
 use bulla_keys::age::{AgeIdentities, AgeKey};
-use bulla_keys::{KeyName, MasterKey};
+use bulla_keys::fake::{Behaviour, FakeKey};
+use bulla_keys::memory::Memory;
+use bulla_keys::{KeyName, MasterKey, Source, UnwrapError, WrapError, WrappedKey};
 use bulla_sops::danger::{Dates, wrap_data_key_again};
 use bulla_sops::{
-    DataKeyError, EncryptedFile, GroupsError, KeyGroups, NothingSelected, Recipe, Selector, WrapKeysError,
+    DataKeyError, EncryptedFile, GroupsError, KeyEntry, KeyGroups, KeyRing, NothingSelected, Recipe, Selector,
+    WrapKeysError,
 };
 use bulla_testkit::mutate::Random;
 use bulla_testkit::{needs_peers, peers};
@@ -341,4 +346,76 @@ fn a_threshold_that_cannot_be_reached_is_told_without_a_call() {
     let file = EncryptedFile::read(changed.as_bytes(), Format::Yaml).unwrap();
     let error = now(file.data_key(&ring_of(&[0, 1]))).unwrap_err();
     assert!(matches!(error, DataKeyError::Threshold { needed: 5, groups: 2 }), "{error}");
+}
+
+/// A key that counts how often it is asked.
+#[derive(Debug)]
+struct Counted(FakeKey, Arc<AtomicUsize>);
+
+#[async_trait::async_trait]
+impl MasterKey for Counted {
+    fn name(&self) -> KeyName {
+        self.0.name()
+    }
+
+    async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError> {
+        self.0.wrap(secret).await
+    }
+
+    async fn unwrap(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        self.0.unwrap(wrapped).await
+    }
+}
+
+/// The means of one command: what was unwrapped is remembered.
+#[derive(Debug, Default)]
+struct Command {
+    memory: Arc<Memory>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl KeyRing for Command {
+    fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
+        let id = entry.id();
+        let key = FakeKey::new(id.source, id.name, Behaviour::Works);
+        Some(self.memory.of(Counted(key, Arc::clone(&self.calls))))
+    }
+}
+
+#[test]
+fn a_command_asks_for_each_wrapped_key_once_however_many_files_have_it() {
+    let arn = |name: &str| format!("arn:aws:kms:eu-west-1:123456789012:key/{name}");
+    let encrypt = |groups: &[&[&str]], seed| {
+        let key = |name: &&str| FakeKey::new(Source::Kms, arn(name), Behaviour::Works);
+        let made: Vec<Vec<FakeKey>> = groups.iter().map(|group| group.iter().map(key).collect()).collect();
+        let keys: Vec<Vec<&dyn MasterKey>> =
+            made.iter().map(|group| group.iter().map(|key| key as &dyn MasterKey).collect()).collect();
+        let recipe = Recipe {
+            groups: &keys,
+            threshold: 0,
+            selector: &Selector::default(),
+            mac_only_encrypted: false,
+            nothing_selected: NothingSelected::Refuse,
+            now: moment(),
+        };
+        now(bulla_sops::encrypt(PLAIN.as_bytes(), Format::Yaml, &recipe, &mut random(seed))).unwrap().bytes
+    };
+    let one_group: Vec<_> = (0..3).map(|seed| encrypt(&[&["a", "b"]], seed)).collect();
+    let two_groups: Vec<_> = (0..3).map(|seed| encrypt(&[&["a"], &["b"], &["c"]], 10 + seed)).collect();
+    for (files, keys_of_each) in [(one_group, 1), (two_groups, 3)] {
+        let command = Command::default();
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    for file in &files {
+                        let plain = now(bulla_sops::decrypt(file, Format::Yaml, &command)).unwrap();
+                        assert_eq!(*plain, PLAIN.as_bytes());
+                    }
+                });
+            }
+        });
+        assert_eq!(command.calls.load(Ordering::SeqCst), 3 * keys_of_each);
+    }
 }
