@@ -48,14 +48,15 @@ pub(crate) trait Work: Sync {
     /// Says why the text cannot be encrypted, and asks what is to be done.
     fn again(&self, error: &CommandError, cx: &Context) -> Again {
         // Without a person at a terminal there is nobody to correct it, and asking again would never end.
+        if !Terminal.is_there() {
+            return Again::Leave;
+        }
+        cx.show(error);
         let question = "The file cannot be encrypted so. Enter to edit it again, `q` to throw the changes away:";
         match Terminal.line(question).as_deref().map(str::trim) {
             None => Again::Leave,
             Some("q") => Again::ThrowAway,
-            Some(_) => {
-                cx.show(error);
-                Again::Edit
-            }
+            Some(_) => Again::Edit,
         }
     }
 }
@@ -95,7 +96,7 @@ impl Session<'_> {
         let mut saved = Wiping::new(text.to_vec());
         let encrypted = loop {
             let ran = self.watch(&mut saved);
-            let edited = self.workplace.read()?;
+            let edited = self.workplace.read().map_err(|error| self.recovery.told_in(error))?;
             self.save(&edited, &mut saved);
             if let Err(error) = ran {
                 return Err(self.recovery.told_in(error));
@@ -111,7 +112,10 @@ impl Session<'_> {
                     Again::Leave => return Err(self.recovery.told_in(error)),
                     Again::ThrowAway => {
                         self.recovery.remove();
-                        return Err(error);
+                        return Err(CommandError::new(
+                            error.exit(),
+                            "the changes were thrown away; the file is as it was",
+                        ));
                     }
                 },
             }

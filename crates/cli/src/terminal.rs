@@ -21,6 +21,12 @@ impl Terminal {
         Some(SecretBytes::new(answer.into_bytes()))
     }
 
+    /// Whether there is one.
+    #[expect(clippy::unused_self, reason = "the terminal answers")]
+    pub(crate) fn is_there(self) -> bool {
+        OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok()
+    }
+
     /// Asks for a line.
     #[expect(clippy::unused_self, reason = "the terminal answers")]
     pub(crate) fn line(self, question: &str) -> Option<String> {

@@ -209,8 +209,11 @@ fn an_edit_that_is_killed_leaves_no_plaintext_and_loses_nothing_that_was_saved()
         let (running, _, plaintext) = waiting_edit(&place, "sed -i s/hunter2-planted/hunter3-planted/ \"$1\"");
         let edits = place.root().join("home/.local/state/bulla/edits");
         bulla_testkit::control_plane::wait_for("the save to be kept", Duration::from_secs(30), || {
-            fs::read_dir(&edits).ok()?.flatten().next()
+            fs::read_dir(&edits).ok()?.flatten().find(|entry| entry.path().extension().is_some_and(|end| end == "json"))
         });
+        let limits = place.does("cat /proc/$(cat pid)/limits");
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
         place.does(&format!("kill -9 {who}"));
         running.finish(Duration::from_secs(30)).unwrap();
         place.run("kill -9 $(cat editor-pid)");
@@ -226,6 +229,30 @@ fn an_edit_that_is_killed_leaves_no_plaintext_and_loses_nothing_that_was_saved()
         assert_eq!(place.does("bulla decrypt a.yaml"), "a: hunter3-planted\nb: z\n", "{who}");
         assert_eq!(fs::read_dir(&edits).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn of_two_who_edit_a_file_neither_loses_anything() {
+    let place = Place::new();
+    place.write("a.yaml", "a: x\nb: y\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    place.write("slow", "sed -i s/x/slow/ \"$1\"; touch started; until test -e go; do sleep 0.02; done\n");
+    let slow = place.shell("EDITOR='sh ./slow' SOPS_AGE_KEY_FILE=$KEYS/alice.key bulla edit a.yaml").start().unwrap();
+    bulla_testkit::control_plane::wait_for("the first editor", Duration::from_secs(30), || {
+        let edits = fs::read_dir(place.root().join("home/.local/state/bulla/edits")).ok()?;
+        (place.file("started").exists() && edits.count() == 2).then_some(())
+    });
+    // Nothing of the first is offered to the second, which may keep something itself.
+    let quick = place.run("EDITOR='sed -i s/y/quick/' bulla edit a.yaml");
+    assert_eq!((quick.code(), quick.stderr_text().as_str()), (Some(0), ""));
+    place.write("go", "");
+    let slow = slow.finish(Duration::from_secs(30)).unwrap();
+    assert_eq!(slow.code(), Some(211), "{}", slow.stderr_text());
+    assert!(slow.stderr_text().contains("`bulla edit --recover a.yaml` goes on with it"), "{}", slow.stderr_text());
+    assert_eq!(place.does("bulla decrypt a.yaml"), "a: x\nb: quick\n");
+    place.does("EDITOR='sed -i s/y$/both/' bulla edit --recover a.yaml");
+    assert_eq!(place.does("bulla decrypt a.yaml"), "a: slow\nb: both\n");
+    assert_eq!(fs::read_dir(place.root().join("home/.local/state/bulla/edits")).unwrap().count(), 0);
 }
 
 #[test]

@@ -67,14 +67,17 @@ fn below(value: &Value, indent: usize, text: &mut String) {
     }
 }
 
-fn yaml(map: &Map<String, Value>) -> String {
+fn text_of(map: &Map<String, Value>, format: Format) -> String {
+    if format == Format::Json {
+        return serde_json::to_string_pretty(map).unwrap() + "\n";
+    }
     let mut text = "# of the test\n".to_owned();
     as_yaml(&Value::Object(map.clone()), 0, &mut text);
     text
 }
 
 /// Changes the model, and gives the command that does the same to the file.
-fn change(map: &mut Map<String, Value>, random: &mut Random, place: &Place) -> String {
+fn change(map: &mut Map<String, Value>, random: &mut Random, place: &Place, format: Format) -> String {
     let keys: Vec<String> = map.keys().cloned().collect();
     let key = keys[random.below(keys.len())].clone();
     match random.below(5) {
@@ -82,11 +85,11 @@ fn change(map: &mut Map<String, Value>, random: &mut Random, place: &Place) -> S
             let text = TEXTS[random.below(TEXTS.len())];
             place.write("value", text);
             map.insert(format!("new{}", keys.len()), json!(text));
-            format!("bulla set --value-file value a.yaml new{}", keys.len())
+            format!("bulla set --value-file value FILE new{}", keys.len())
         }
         1 if keys.len() > 1 => {
             map.shift_remove(&key);
-            format!("bulla unset a.yaml {key}")
+            format!("bulla unset FILE {key}")
         }
         2 => {
             let value = scalar(random);
@@ -106,7 +109,7 @@ fn change(map: &mut Map<String, Value>, random: &mut Random, place: &Place) -> S
                     key
                 }
             };
-            format!("bulla set --json-value --value-file value a.yaml {path}")
+            format!("bulla set --json-value --value-file value FILE {path}")
         }
         _ => {
             // Something in front of everything, and something else in the middle.
@@ -117,15 +120,15 @@ fn change(map: &mut Map<String, Value>, random: &mut Random, place: &Place) -> S
                 edited.insert(name, value);
             }
             *map = edited;
-            place.write("edited.yaml", yaml(map));
-            "EDITOR='cp edited.yaml' bulla edit a.yaml".to_owned()
+            place.write("edited", text_of(map, format));
+            "EDITOR='cp edited' bulla edit FILE".to_owned()
         }
     }
 }
 
 /// Path without indices, plain text, encrypted text, of every value in order.
-fn leaves(encrypted: &str, plain: &str) -> Vec<(String, String, String)> {
-    let read = |text: &str| Document::parse(text.as_bytes(), Format::Yaml).unwrap();
+fn leaves(encrypted: &str, plain: &str, format: Format) -> Vec<(String, String, String)> {
+    let read = |text: &str| Document::parse(text.as_bytes(), format).unwrap();
     let texts = |document: &Document| -> Vec<(String, String)> {
         let entries: Vec<Node<'_>> = document.branches().next().unwrap().children().collect();
         let entries = entries.into_iter().filter(|entry| entry.key() != Some("sops"));
@@ -168,16 +171,19 @@ fn what_does_not_change_keeps_its_ciphertext_and_no_nonce_is_used_twice() {
         let mut random = Random::new(seed);
         let place = Place::new().with_program(&peers::sops());
         let mut model = document(&mut random);
-        place.write("a.yaml", yaml(&model));
-        place.does("bulla encrypt --in-place --age $ALICE a.yaml");
-        let mut before = leaves(&place.read("a.yaml"), &place.does("bulla decrypt a.yaml"));
+        let (file, format) = if seed % 4 == 3 { ("a.json", Format::Json) } else { ("a.yaml", Format::Yaml) };
+        place.write(file, text_of(&model, format));
+        place.does(&format!("bulla encrypt --in-place --age $ALICE {file}"));
+        let decrypt = format!("bulla decrypt {file}");
+        let mut before = leaves(&place.read(file), &place.does(&decrypt), format);
         for _ in 0..CHANGES {
-            let command = change(&mut model, &mut random, &place);
+            let command = change(&mut model, &mut random, &place, format).replace("FILE", file);
             let finished = place.run(&command);
             assert!(matches!(finished.code(), Some(0 | 200)), "{seed}: {command}: {}", finished.stderr_text());
-            let encrypted = place.read("a.yaml");
-            let after = leaves(&encrypted, &place.does("bulla decrypt a.yaml"));
-            let read: Value = serde_json::from_str(&place.does("sops decrypt --output-type json a.yaml")).unwrap();
+            let encrypted = place.read(file);
+            let after = leaves(&encrypted, &place.does(&decrypt), format);
+            let read = place.does(&format!("sops decrypt --output-type json {file}"));
+            let read: Value = serde_json::from_str(&read).unwrap();
             assert_eq!(read, Value::Object(model.clone()), "{seed}: {command}");
 
             let (old, new) = (by_content(&before), by_content(&after));

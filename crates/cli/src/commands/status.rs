@@ -69,9 +69,11 @@ fn look(args: &StatusArgs, selected: &Selected) -> Result<Option<Status>, Comman
 }
 
 /// How many groups of keys must give their share.
-fn threshold(metadata: &Metadata) -> u64 {
-    let groups = metadata.groups.len() as u64;
-    if metadata.shamir_threshold == 0 { groups } else { metadata.shamir_threshold }
+fn needed(metadata: &Metadata) -> usize {
+    match metadata.threshold() {
+        0 => metadata.groups.len(),
+        needed => needed,
+    }
 }
 
 fn as_text(file: &str, status: Option<&Status>) -> String {
@@ -89,13 +91,8 @@ fn as_text(file: &str, status: Option<&Status>) -> String {
     let _ = writeln!(text, "  written    {}, format of sops {}", metadata.last_modified, metadata.version);
     for (number, group) in metadata.groups.iter().enumerate() {
         if metadata.groups.len() > 1 {
-            let _ = writeln!(
-                text,
-                "  group {} of {}, {} are needed",
-                number + 1,
-                metadata.groups.len(),
-                threshold(metadata)
-            );
+            let _ =
+                writeln!(text, "  group {} of {}, {} are needed", number + 1, metadata.groups.len(), needed(metadata));
         }
         for (index, key) in group.iter().enumerate() {
             let _ = writeln!(text, "  {:<9}  {}", if index == 0 { "opened by" } else { "" }, key.id());
@@ -133,7 +130,7 @@ fn as_json(file: &str, status: Option<&Status>) -> Json {
         "macOnlyEncrypted": metadata.mac_only_encrypted,
         "hasMac": metadata.mac.is_some(),
         "groups": groups,
-        "threshold": threshold(metadata),
+        "threshold": needed(metadata),
         "values": status.encrypted,
         "readable": status.unselected,
         "plain": status.plain_count,

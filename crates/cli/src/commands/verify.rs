@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bulla_crypto::{EncryptedValue, encoding};
 use bulla_doc::{Document, Format, Node, Step};
+use bulla_keys::Source;
 use bulla_sops::{
     DecryptError, EncryptedFile, KeyRing, METADATA_KEY, MetadataError, Place, ReadError, Status, StatusError,
 };
@@ -164,6 +165,11 @@ fn of_keys(status: &Status, faults: &mut Vec<Fault>) {
             faults.push(of_metadata("recipient", format!("the recipient {} is none: {error}", key.id())));
         } else if key.wrapped().as_str().trim().is_empty() {
             faults.push(of_metadata("recipient", format!("the recipient {} has no data key (`enc`)", key.id())));
+        } else if !is_wrapped(key.source(), key.wrapped().as_str().trim()) {
+            faults.push(of_metadata(
+                "recipient",
+                format!("the data key (`enc`) of the recipient {} is damaged", key.id()),
+            ));
         }
     }
     for (number, group) in metadata.groups.iter().enumerate().filter(|(_, group)| group.is_empty()) {
@@ -187,6 +193,25 @@ fn of_keys(status: &Status, faults: &mut Vec<Fault>) {
                 faults.push(of_metadata("mac", format!("the MAC is broken: {reason}")));
             }
         }
+    }
+}
+
+/// Does it have the form of a data key that keys of this kind wrapped? Whether it opens takes the key.
+fn is_wrapped(source: Source, text: &str) -> bool {
+    let is_armored = |what: &str| {
+        text.starts_with(&format!("-----BEGIN {what}-----")) && text.ends_with(&format!("-----END {what}-----"))
+    };
+    let is_base64 = |text: &str| encoding::decode_go(text.as_bytes()).is_ok_and(|bytes| !bytes.is_empty());
+    match source {
+        Source::Age => is_armored("AGE ENCRYPTED FILE"),
+        Source::Pgp => is_armored("PGP MESSAGE"),
+        Source::Kms | Source::GcpKms => is_base64(text),
+        Source::HcVault => {
+            let version = text.strip_prefix("vault:v").and_then(|rest| rest.split_once(':'));
+            version.is_some_and(|(version, wrapped)| version.parse::<u64>().is_ok() && is_base64(wrapped))
+        }
+        // Of these only the services know the form.
+        Source::AzureKv | Source::HcKms => true,
     }
 }
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use bulla_wipe::Wiping;
+use rustix::fs::OFlags;
 
 use crate::cleanup::{self, Guard};
 use crate::context::Context;
@@ -25,6 +26,9 @@ use crate::files::{fresh_name, read_bytes};
 
 /// Removes the directory when standard input ends, which is when we do. Signals of the terminal are not for it.
 const WARDEN: &str = "trap '' HUP INT QUIT TERM; while read -r _; do :; done; exec rm -rf -- \"$1\"";
+
+/// Links are not followed, and a fifo is not waited for.
+const NO_LINKS: i32 = (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()).cast_signed();
 
 /// Whether plaintext may lie on a disk where there is no directory in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,7 @@ pub(crate) enum OnDisk {
 pub(crate) struct Workplace {
     file: PathBuf,
     directory: Guard,
+    is_in_memory: bool,
     warden: Option<Child>,
 }
 
@@ -54,7 +59,8 @@ impl Workplace {
         let directory = cleanup::guard(&fresh_name(&parent)).map_err(failed)?;
         DirBuilder::new().mode(0o700).create(directory.path()).map_err(failed)?;
         let warden = warden(directory.path());
-        Ok(Self { file: directory.path().join(name), directory, warden })
+        let is_in_memory = is_in_memory(directory.path());
+        Ok(Self { file: directory.path().join(name), directory, is_in_memory, warden })
     }
 
     /// The file. It exists once something was written.
@@ -108,20 +114,29 @@ fn write_file(path: &Path, text: &[u8]) -> Result<(), CommandError> {
 
 impl Drop for Workplace {
     fn drop(&mut self) {
-        // The directory goes with its guard; what is on a disk is overwritten before, backups of editors included.
-        for entry in fs::read_dir(self.directory.path()).into_iter().flatten().flatten() {
-            if let Ok(metadata) = entry.metadata()
-                && metadata.is_file()
-            {
-                let zeros = vec![0; usize::try_from(metadata.len()).unwrap_or_default()];
-                let file = OpenOptions::new().write(true).open(entry.path());
-                let _ = file.and_then(|mut file| file.write_all(&zeros));
-            }
+        if !self.is_in_memory {
+            overwrite(self.directory.path());
         }
         cleanup::remove(self.directory.path());
         if let Some(mut warden) = self.warden.take() {
             drop(warden.stdin.take());
             let _ = warden.wait();
+        }
+    }
+}
+
+/// Overwrites what is in a directory on a disk, backups of editors included.
+fn overwrite(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        // The directory may be another user's by now, for whom a program ran: what is a link is left alone.
+        let file = OpenOptions::new().write(true).custom_flags(NO_LINKS).open(entry.path());
+        let Ok(mut file) = file else { continue };
+        if let Ok(metadata) = file.metadata()
+            && metadata.is_file()
+            && metadata.nlink() == 1
+        {
+            let zeros = vec![0; usize::try_from(metadata.len()).unwrap_or_default()];
+            let _ = file.write_all(&zeros);
         }
     }
 }
@@ -209,6 +224,19 @@ mod tests {
         let directory = place.directory().to_path_buf();
         drop(place);
         assert!(!directory.exists());
+    }
+
+    #[test]
+    fn what_is_overwritten_is_no_link() {
+        let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = elsewhere.path().join("target");
+        fs::write(&target, "stays").unwrap();
+        fs::write(directory.path().join("own"), "goes").unwrap();
+        std::os::unix::fs::symlink(&target, directory.path().join("link")).unwrap();
+        fs::hard_link(&target, directory.path().join("hard")).unwrap();
+        overwrite(directory.path());
+        assert_eq!(fs::read(&target).unwrap(), b"stays");
+        assert_eq!(fs::read(directory.path().join("own")).unwrap(), [0; 4]);
     }
 
     #[test]
