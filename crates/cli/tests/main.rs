@@ -8,6 +8,7 @@ mod check_masking;
 mod controller;
 mod documents;
 mod fixture;
+mod groups;
 mod interop;
 mod kms;
 mod mishaps;
