@@ -286,6 +286,114 @@ fn other_groups_change_the_metadata_and_no_other_byte() {
 }
 
 #[test]
+fn every_document_and_every_layout_gets_the_other_keys_in_its_place() {
+    let file = |text: &str, format: Format| {
+        let key = AgeKey::new(recipient(0), ring());
+        let recipe = Recipe {
+            groups: &[vec![&key]],
+            threshold: 0,
+            selector: &Selector::default(),
+            mac_only_encrypted: false,
+            nothing_selected: NothingSelected::Refuse,
+            now: moment(),
+        };
+        now(bulla_sops::encrypt(text.as_bytes(), format, &recipe, &mut random(3))).unwrap().bytes
+    };
+    let wrapped_again = |bytes: &[u8], format: Format, groups: &[&[usize]]| {
+        let file = EncryptedFile::read(bytes, format).unwrap();
+        let key = now(file.data_key(&ring_of(&[0]))).unwrap();
+        let made: Vec<Vec<AgeKey>> = groups
+            .iter()
+            .map(|group| group.iter().map(|person| AgeKey::new(recipient(*person), ring())).collect())
+            .collect();
+        let keys: Vec<Vec<&dyn MasterKey>> =
+            made.iter().map(|group| group.iter().map(|key| key as &dyn MasterKey).collect()).collect();
+        let mut random = random(4);
+        now(wrap_data_key_again(&file, &key, &keys, 0, (moment(), Dates::Renew), &mut random)).unwrap()
+    };
+    let several = "a: 1\n---\n# head\nb: {c: x} # kept\n---\nd: |\n  lines\n";
+    let windows = "a: 1\r\nb:   x # kept\r\n";
+    let json = "{\n  \"a\": 1,\n  \"b\": {\"c\": \"x\"}\n}\n";
+    for (plain, format) in [
+        (several, Format::Yaml),
+        (windows, Format::Yaml),
+        (PLAIN, Format::Yaml),
+        ("{a: 1, b: x}", Format::Yaml),
+        (json, Format::Json),
+        ("{\"a\":1}", Format::Json),
+    ] {
+        let before = file(plain, format);
+        for groups in [&[&[0, 1][..]][..], &[&[0], &[1]], &[&[0, 2], &[1], &[0]]] {
+            let after = wrapped_again(&before, format, groups);
+            let text = String::from_utf8_lossy(&after);
+            let opened = now(bulla_sops::decrypt(&after, format, &ring_of(&[0, 1])));
+            let opened = opened.unwrap_or_else(|error| panic!("{}\n{text}", chain(&error)));
+            assert_eq!(String::from_utf8_lossy(&opened), plain, "{text}");
+            // Every document has the same entry.
+            let document = Document::parse(&after, format).unwrap();
+            let entries: Vec<_> =
+                document.branches().map(|branch| bulla_doc::Tree::copy_of(branch.get("sops").unwrap())).collect();
+            let shown = |tree: &bulla_doc::Tree| bulla_doc::write(std::slice::from_ref(tree), Format::Json, None);
+            assert!(entries.iter().all(|entry| shown(entry) == shown(&entries[0])), "{text}");
+            // What is not metadata has not changed by a byte.
+            let lines = |bytes: &[u8]| -> Vec<String> {
+                let text = String::from_utf8(bytes.to_vec()).unwrap();
+                text.lines().filter(|line| line.contains("ENC[") && !line.contains("mac")).map(str::to_owned).collect()
+            };
+            if format == Format::Yaml && !plain.starts_with('{') {
+                assert_eq!(lines(&after), lines(&before));
+                assert_eq!(text.contains("\r\n"), plain.contains("\r\n"));
+            }
+        }
+        // Back to the keys that it had: the same layout.
+        let after = wrapped_again(&before, format, &[&[0]]);
+        let shape = |bytes: &[u8]| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let mut indents: Vec<_> = text.lines().map(|line| line.len() - line.trim_start().len()).collect();
+            // A wrapped key has more lines at one time than at another.
+            indents.dedup();
+            indents
+        };
+        assert_eq!(shape(&after), shape(&before), "{}", String::from_utf8_lossy(&after));
+    }
+}
+
+#[test]
+fn dates_of_keys_stay_or_are_renewed() {
+    let key = |name: &str| FakeKey::new(Source::Kms, name, Behaviour::Works);
+    let (one, two) = (key("one"), key("two"));
+    let recipe = Recipe {
+        groups: &[vec![&one]],
+        threshold: 0,
+        selector: &Selector::default(),
+        mac_only_encrypted: false,
+        nothing_selected: NothingSelected::Refuse,
+        now: moment(),
+    };
+    let bytes = now(bulla_sops::encrypt(PLAIN.as_bytes(), Format::Yaml, &recipe, &mut random(1))).unwrap().bytes;
+    let text = String::from_utf8(bytes.to_vec()).unwrap().replace("version: 3.13.3", "version: 3.7.1");
+    let file = EncryptedFile::read(text.as_bytes(), Format::Yaml).unwrap();
+    let command = Command::default();
+    let data_key = now(file.data_key(&command)).unwrap();
+    let later: jiff::Timestamp = "2026-05-05T00:00:00Z".parse().unwrap();
+    let dates = |bytes: &[u8]| -> Vec<String> {
+        let file = EncryptedFile::read(bytes, Format::Yaml).unwrap();
+        assert_eq!(file.metadata().version, "3.7.1");
+        file.metadata().keys().map(|key| key.created_at().unwrap()[..10].to_owned()).collect()
+    };
+    for (kept, expected) in [(Dates::Keep, "2026-01-02"), (Dates::Renew, "2026-05-05")] {
+        let mut random = random(2);
+        let groups: [Vec<&dyn MasterKey>; 1] = [vec![&one, &two]];
+        let again = wrap_data_key_again(&file, &data_key, &groups, 0, (later, kept), &mut random);
+        assert_eq!(dates(&now(again).unwrap()), [expected, "2026-05-05"]);
+    }
+    // Under a new data key, too, the file is the same one.
+    let recipe = Recipe { groups: &[vec![&one, &two]], now: later, ..recipe };
+    let rotated = now(file.open(&data_key).unwrap().rotate(&recipe, &mut random(3))).unwrap();
+    assert_eq!(dates(&rotated.bytes), ["2026-01-02", "2026-05-05"]);
+}
+
+#[test]
 fn sops_opens_what_was_wrapped_again_and_updates_it_to_the_same_groups() {
     needs_peers!();
     let before = encrypt(&[vec![0]], 0, 1).unwrap();
