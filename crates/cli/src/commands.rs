@@ -11,6 +11,7 @@ pub(crate) mod encrypt;
 pub(crate) mod exec;
 pub(crate) mod get;
 pub(crate) mod keygen;
+pub(crate) mod keyservice;
 pub(crate) mod opened;
 pub(crate) mod reseal;
 pub(crate) mod rotate;

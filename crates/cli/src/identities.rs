@@ -17,7 +17,7 @@ use bulla_wipe::Wiping;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::files::{read_all, read_bytes, read_file};
-use crate::services;
+use crate::services::{self, KeyServiceArgs};
 use crate::terminal::Terminal;
 use crate::words;
 
@@ -37,16 +37,25 @@ pub(crate) struct IdentityArgs {
     /// Kinds of keys to try first, separated by commas, of age, pgp, kms, gcp_kms, hckms, azure_kv, hc_vault; age,pgp if nothing is said
     #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env_values = true)]
     decryption_order: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) key_services: KeyServiceArgs,
 }
 
 impl IdentityArgs {
+    /// These files, and where SOPS looks; no key service.
+    pub(crate) fn of_files(identities: Vec<PathBuf>) -> Self {
+        Self { identities, ..Self::default() }
+    }
+
     /// Everything that may open a file: these identities, and the services of the environment.
     ///
     /// # Errors
     /// As [`IdentityArgs::gather`]; an order that is none.
     pub(crate) fn sources<'a>(&self, cx: &'a Context) -> Result<KeySources<'a>, CommandError> {
         let order = DecryptionOrder::read(self.decryption_order.as_deref().unwrap_or_default())?;
-        Ok(KeySources { order, ..services::key_sources(cx, self.gather(cx)?) })
+        let sources = KeySources { order, ..services::key_sources(cx, self.gather(cx)?) };
+        self.key_services.join(sources, cx)
     }
 
     /// Reads them. What cannot be read is told if nothing else fits, except for a file that `--identity` names.

@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
 use crate::files::read_file;
-use crate::services;
+use crate::services::{self, KeyServiceArgs};
 use crate::terminal::Terminal;
 
 /// For whom, and what.
@@ -278,6 +278,15 @@ impl RecipeArgs {
 }
 
 impl Recipients<'_> {
+    /// The same, where these key services may wrap, too.
+    ///
+    /// # Errors
+    /// As [`KeyServiceArgs::join`].
+    pub(crate) fn with_services(mut self, services: &KeyServiceArgs, cx: &Context) -> Result<Self, CommandError> {
+        self.sources = services.join(self.sources, cx)?;
+        Ok(self)
+    }
+
     /// How the file of this name is encrypted; without a name, how something in the current directory is.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 
 mod aws;
 mod gpg;
+mod key_services;
 
 use std::io;
 use std::path::Path;
@@ -32,6 +33,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::context::Context;
 use crate::files::read_bytes;
 
+pub(crate) use aws::kms;
+pub(crate) use key_services::KeyServiceArgs;
+
 /// Where a pod finds the token of its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
@@ -40,15 +44,17 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
     KeySources {
         age,
         vault: LazyLock::new(Box::new(|| vault(cx))),
-        kms: LazyLock::new(Box::new(|| aws::kms(cx))),
+        kms: LazyLock::new(Box::new(|| kms(cx))),
         pgp: LazyLock::new(Box::new(|| gpg::gpg(cx))),
         memory: Arc::default(),
         order: DecryptionOrder::default(),
+        is_here: true,
+        services: Arc::default(),
     }
 }
 
 /// The Vault servers of this command.
-fn vault(cx: &Context) -> Arc<Vault> {
+pub(crate) fn vault(cx: &Context) -> Arc<Vault> {
     Arc::new(Vault::new(settings(cx), Surroundings::new(runtime, random(cx))))
 }
 

@@ -10,6 +10,7 @@ mod documents;
 mod fixture;
 mod groups;
 mod interop;
+mod keyservice;
 mod kms;
 mod mishaps;
 mod pgp;

@@ -10,6 +10,7 @@
 //! pgp      keys of OpenPGP, by the user's gpg
 //! gcp, azure, huawei   names of theirs
 //!
+//! service  SOPS' key service: another program that has the key; its client and its server
 //! name     what any of them is called
 //! sources  the means of a command: a name becomes a key
 //! order    which kinds of keys are tried first
@@ -38,6 +39,7 @@ pub mod memory;
 mod name;
 mod order;
 pub mod pgp;
+pub mod service;
 mod sources;
 pub mod vault;
 
@@ -223,6 +225,9 @@ pub enum WrapError {
     /// gpg did not do it.
     #[error(transparent)]
     Gpg(#[from] GpgError),
+    /// Neither here nor by a key service.
+    #[error("{0}")]
+    Nobody(service::NobodyDid<Self>),
     /// Nothing that should happen.
     #[error("encrypting failed: {0}")]
     Failed(String),
@@ -247,6 +252,9 @@ pub enum UnwrapError {
     /// gpg did not do it.
     #[error(transparent)]
     Gpg(#[from] GpgError),
+    /// Neither here nor by a key service.
+    #[error("{0}")]
+    Nobody(service::NobodyDid<Self>),
 }
 
 impl From<ServiceError> for WrapError {

@@ -8,6 +8,7 @@ use crate::age::{AgeIdentities, AgeKey};
 use crate::aws::{AwsKey, Kms};
 use crate::memory::Memory;
 use crate::pgp::{Gpg, PgpKey};
+use crate::service::{FirstOf, KeyService};
 use crate::vault::{Vault, VaultKey};
 use crate::{DecryptionOrder, KeyName, MasterKey};
 
@@ -26,6 +27,10 @@ pub struct KeySources<'a> {
     pub memory: Arc<Memory>,
     /// Which kinds are tried first.
     pub order: DecryptionOrder,
+    /// Whether keys are used here at all, before key services are asked.
+    pub is_here: bool,
+    /// Key services, in the order in which they are asked.
+    pub services: Arc<Vec<Arc<KeyService>>>,
 }
 
 /// Something that is made when it is first used.
@@ -36,6 +41,15 @@ impl KeySources<'_> {
     ///
     /// What a service unwrapped for it is remembered in [`KeySources::memory`].
     pub fn key(&self, name: &KeyName, named_by: NamedBy) -> Option<Box<dyn MasterKey>> {
+        let here = if self.is_here { self.key_here(name, named_by) } else { None };
+        if self.services.is_empty() {
+            return here;
+        }
+        Some(Box::new(FirstOf::new(name, here, &self.services, &self.memory)))
+    }
+
+    /// The key as it is used without any key service.
+    fn key_here(&self, name: &KeyName, named_by: NamedBy) -> Option<Box<dyn MasterKey>> {
         match name {
             KeyName::Age(recipient) => Some(Box::new(AgeKey::new(recipient, Arc::clone(&self.age)))),
             KeyName::Aws(name) => Some(self.memory.of(AwsKey::new(name.clone(), Arc::clone(&self.kms)))),

@@ -180,7 +180,7 @@ fn edit_new(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), Comman
     let path = args.file.as_path();
     let empty = Source { origin: Origin::File(path.to_path_buf()), bytes: Wiping::default() };
     let format = format_of(&empty, args.input_type, None)?;
-    let recipients = args.recipe.check(cx)?;
+    let recipients = args.recipe.check(cx)?.with_services(&args.opening.identity.key_services, cx)?;
     let recipe = recipients.for_file(Some(path)).map_err(CommandError::from)?;
     let example = match format {
         Format::Yaml => "example_key: example value\n",

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::files::{Readers, Selected, WalkArgs, format_of, read_selected, select};
 use crate::recipients::{NoRecipe, RecipeArgs, Recipients};
+use crate::services::KeyServiceArgs;
 use crate::wait::block_on;
 
 /// Encrypt the values of files; keys, comments and layout stay as they are
@@ -44,11 +45,14 @@ pub(crate) struct EncryptArgs {
     recipe: RecipeArgs,
 
     #[command(flatten)]
+    key_services: KeyServiceArgs,
+
+    #[command(flatten)]
     walk: WalkArgs,
 }
 
 pub(crate) fn encrypt(cx: &Context, args: &EncryptArgs) -> Result<(), Failure> {
-    let recipients = args.recipe.check(cx)?;
+    let recipients = args.recipe.check(cx)?.with_services(&args.key_services, cx)?;
     let files = select(&args.files, args.walk, cx)?;
     args.to.check(&files)?;
     args.to.check_json(args.json)?;

@@ -89,7 +89,7 @@ struct Entry {
 }
 
 pub(crate) fn rotate(cx: &Context, args: &RotateArgs) -> Result<(), Failure> {
-    let recipients = args.recipe.check(cx)?;
+    let recipients = args.recipe.check(cx)?.with_services(&args.opening.identity.key_services, cx)?;
     let files = select(&args.files, args.walk, cx)?;
     let ring = args.opening.identity.sources(cx)?;
     let dry = args.plan || args.check;

@@ -116,8 +116,16 @@ fn reason(failure: &KeyFailure) -> String {
 
 fn service_hint(failure: &KeyFailure) -> Option<String> {
     match &failure.reason {
-        KeyReason::Unwrap(UnwrapError::Service(error)) => of_service(error, failure.id.source),
-        KeyReason::Unwrap(UnwrapError::Gpg(error)) => of_gpg(error).map(str::to_owned),
+        KeyReason::Unwrap(error) => of_unwrapping(error, failure.id.source),
+        _ => None,
+    }
+}
+
+fn of_unwrapping(error: &UnwrapError, source: Source) -> Option<String> {
+    match error {
+        UnwrapError::Service(error) => of_service(error, source),
+        UnwrapError::Gpg(error) => of_gpg(error).map(str::to_owned),
+        UnwrapError::Nobody(nobody) => nobody.here.as_ref().and_then(|error| of_unwrapping(error, source)),
         _ => None,
     }
 }

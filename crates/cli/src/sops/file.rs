@@ -11,6 +11,7 @@ use bulla_wipe::Wiping;
 use crate::files::{Readers, create, read_all, read_bytes, replace};
 use crate::identities::IdentityArgs;
 use crate::recipients::absolute;
+use crate::services::KeyServiceArgs;
 use crate::wait::block_on;
 
 use super::failure::{Failure, code, missing};
@@ -198,12 +199,15 @@ pub(super) fn sources<'a>(run: &Run<'a>) -> Result<KeySources<'a>, Failure> {
         }
         error => Failure::new(code::FAILED, error.to_string()),
     })?;
-    for address in run.flags.list("keyservice") {
-        run.warn(&format!("the key service {address} is not asked: that is not there yet"));
-    }
-    let mut sources = IdentityArgs::default().sources(run.cx).map_err(Failure::from)?;
+    let sources = IdentityArgs::default().sources(run.cx)?;
+    let mut sources = key_services(run).join(sources, run.cx)?;
     sources.order = order;
     Ok(sources)
+}
+
+/// The key services that the flags name.
+pub(super) fn key_services(run: &Run<'_>) -> KeyServiceArgs {
+    KeyServiceArgs::new(run.flags.list("keyservice"), run.flags.is("enable-local-keyservice"))
 }
 
 /// Reads an encrypted file.

@@ -28,7 +28,7 @@ use crate::wait::block_on;
 
 use super::Run;
 use super::failure::{Failure, code};
-use super::file::{Target, unparsable};
+use super::file::{Target, key_services, unparsable};
 use super::go::{Level, quoted};
 use super::rules::configuration;
 
@@ -74,7 +74,8 @@ impl NewFile {
         // No identity wraps. But plugins of age may ask.
         let asking = Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal)));
         groups.threshold = threshold(run)?.unwrap_or(groups.threshold);
-        let keys = master_keys(&services::key_sources(run.cx, asking), &groups)?;
+        let sources = key_services(run).join(services::key_sources(run.cx, asking), run.cx)?;
+        let keys = master_keys(&sources, &groups)?;
         Ok(Self { keys, selector, mac_only_encrypted })
     }
 

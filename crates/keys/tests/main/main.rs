@@ -7,6 +7,7 @@ mod interop;
 mod person;
 mod pgp;
 mod plugin;
+mod service;
 mod vault;
 mod vectors;
 

@@ -1,0 +1,223 @@
+//! `bulla keyservice`
+
+use std::fmt;
+use std::io::{self, BufRead as _, Write as _};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+
+use bulla_keys::aws::Kms;
+use bulla_keys::service::{Asked, Limits, Listener, Served, ServiceAddress, serve};
+use bulla_keys::vault::Vault;
+use bulla_keys::{KeyName, KeySources, MasterKey};
+use bulla_services::NamedBy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::context::Context;
+use crate::error::{CommandError, escape};
+use crate::exit::Exit;
+use crate::identities::IdentityArgs;
+use crate::services;
+
+/// Wrap and unwrap data keys for other programs, with the keys that are here
+///
+/// SOPS' key service: `bulla decrypt --keyservice URL` and `sops decrypt --keyservice URL` ask it for what they cannot do themselves. Whoever
+/// reaches it can open what these keys open; a socket (--network unix) is its owner's alone, a port is everybody's on this host.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  bulla keyservice --network unix --address ~/keys.sock     for programs of the same user
+  ssh -R /tmp/keys.sock:$HOME/keys.sock build               and for another host, over SSH
+  SOPS_KEYSERVICE=unix:///tmp/keys.sock bulla decrypt FILE  there")]
+pub(crate) struct KeyServiceCommand {
+    /// `tcp` or `unix`
+    #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = "tcp", value_parser = ["tcp", "unix"])]
+    network: String,
+
+    /// Where to listen: HOST:PORT, or the path of a socket
+    #[arg(long, visible_alias = "addr", value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    address: String,
+
+    /// Ask on the terminal before each request is done
+    #[arg(long)]
+    prompt: bool,
+
+    /// Tell each request, and what became of it
+    #[arg(long)]
+    verbose: bool,
+
+    /// File with age identities or an SSH private key, before those that SOPS finds; repeatable
+    #[arg(long = "identity", value_name = "FILE")]
+    identities: Vec<PathBuf>,
+}
+
+/// What a key service does, and says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Serving {
+    /// Ask before each request is done.
+    pub(crate) prompt: bool,
+    /// Tell each request, and what became of it.
+    pub(crate) verbose: bool,
+}
+
+pub(crate) fn keyservice(cx: &Context, args: &KeyServiceCommand) -> Result<(), CommandError> {
+    let address = listen_address(&args.network, &args.address)?;
+    let identities = IdentityArgs::of_files(args.identities.clone());
+    serve_keys(cx, &address, identities, Serving { prompt: args.prompt, verbose: args.verbose })
+}
+
+/// `--network` and `--address` together.
+///
+/// # Errors
+/// [`Exit::Usage`] if they are no place to listen at.
+pub(crate) fn listen_address(network: &str, address: &str) -> Result<ServiceAddress, CommandError> {
+    match network {
+        // A socket is found again from another directory.
+        "unix" => match std::path::absolute(address) {
+            Ok(path) => Ok(ServiceAddress::Unix(path)),
+            Err(error) => Err(CommandError::new(Exit::Usage, error).at("--address")),
+        },
+        // Go's name for every address of the host is none.
+        _ if address.starts_with(':') => Ok(format!("tcp://0.0.0.0{address}").parse()?),
+        _ => Ok(format!("tcp://{address}").parse()?),
+    }
+}
+
+/// Serves with these identities and the services of the environment, until SIGINT, SIGTERM or SIGHUP; the file of a socket is removed then.
+///
+/// # Errors
+/// [`Exit::Failed`] if it cannot be listened there.
+pub(crate) fn serve_keys(
+    cx: &Context,
+    address: &ServiceAddress,
+    identities: IdentityArgs,
+    serving: Serving,
+) -> Result<(), CommandError> {
+    let failed = |error: &dyn fmt::Display| CommandError::new(Exit::Failed, error.to_string());
+    // What cannot be read is told now, and not to the first who asks.
+    identities.gather(cx)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    let outcome = runtime.block_on(async {
+        let [mut interrupt, mut terminate, mut hang_up] = signals().map_err(|error| failed(&error))?;
+        let listener = Listener::bind(address).await.map_err(|error| failed(&error))?;
+        let port = listener.port();
+        if let Some(port) = port.filter(|port| !port.ip().is_loopback()) {
+            cx.warn(format_args!(
+                "{port} is reached from other hosts: whoever does opens what your keys open, and the data keys pass unencrypted"
+            ));
+        }
+        match port {
+            Some(port) => cx.status(format_args!("Listening on tcp://{port}")),
+            None => cx.status(format_args!("Listening on {address}")),
+        }
+        let desk = Arc::new(Desk::new(cx, identities, serving));
+        let end = async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+            }
+        };
+        serve(listener, desk, Limits::default(), end).await;
+        Ok(())
+    });
+    // A question that nobody answers does not keep the program.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// What ends it.
+fn signals() -> io::Result<[Signal; 3]> {
+    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?])
+}
+
+/// The keys that are served, and whoever is asked about it.
+#[derive(Debug)]
+struct Desk {
+    cx: Context,
+    identities: IdentityArgs,
+    serving: Serving,
+    /// Logins and connections outlive a request; what was unwrapped does not.
+    vault: OnceLock<Arc<Vault>>,
+    kms: OnceLock<Arc<Kms>>,
+    /// One question at a time.
+    question: Mutex<()>,
+}
+
+impl Desk {
+    fn new(cx: &Context, identities: IdentityArgs, serving: Serving) -> Self {
+        Self {
+            cx: Context::new(cx.is_quiet()),
+            identities,
+            serving,
+            vault: OnceLock::new(),
+            kms: OnceLock::new(),
+            question: Mutex::default(),
+        }
+    }
+}
+
+impl Served for Desk {
+    fn key(&self, name: &KeyName) -> Option<Box<dyn MasterKey>> {
+        // Read again for each request: a key file may have been written meanwhile.
+        let age = self.identities.gather(&self.cx).ok()?;
+        let fresh = services::key_sources(&self.cx, age);
+        let sources = KeySources {
+            vault: LazyLock::new(Box::new(|| Arc::clone(self.vault.get_or_init(|| services::vault(&self.cx))))),
+            kms: LazyLock::new(Box::new(|| Arc::clone(self.kms.get_or_init(|| services::kms(&self.cx))))),
+            ..fresh
+        };
+        // Who asks names the key, as a file does.
+        sources.key(name, NamedBy::File)
+    }
+
+    fn allows(&self, asked: &Asked<'_>) -> bool {
+        if !self.serving.prompt {
+            return true;
+        }
+        // A panic while somebody was asked leaves nothing half done.
+        let _one = self.question.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let question =
+                format!("Received {} request using {}. Respond to request? (y/n):", asked.operation, asked.key.id());
+            let _ = write!(io::stderr(), "{} ", escape(&question));
+            let mut line = String::new();
+            match io::stdin().lock().read_line(&mut line) {
+                Ok(length) if length > 0 => {}
+                // Nobody is there: then nobody allows it.
+                _ => return false,
+            }
+            match line.trim() {
+                "y" => return true,
+                "n" => return false,
+                _ => {}
+            }
+        }
+    }
+
+    fn ended(&self, asked: &Asked<'_>, outcome: Result<(), &str>) {
+        if self.serving.verbose {
+            let outcome = outcome.err().unwrap_or("done");
+            self.cx.status(format_args!("{} with {}: {outcome}", asked.operation, asked.key.id()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_and_an_address_are_a_place_to_listen_at() {
+        for (network, address, expected) in [
+            ("tcp", "127.0.0.1:5000", "tcp://127.0.0.1:5000"),
+            ("tcp", ":5000", "tcp://0.0.0.0:5000"),
+            ("tcp", "[::1]:0", "tcp://[::1]:0"),
+            ("unix", "/run/keys.sock", "unix:///run/keys.sock"),
+        ] {
+            assert_eq!(listen_address(network, address).unwrap().to_string(), expected);
+        }
+        assert!(listen_address("unix", "keys.sock").unwrap().to_string().starts_with("unix:///"));
+        assert!(listen_address("tcp", "5000").is_err());
+    }
+}
