@@ -30,7 +30,7 @@ mod rule;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bulla_doc::{Document, Format, Kind, Node};
+use bulla_doc::{Document, Format, Kind, Node, Position};
 
 pub use destination::{Destination, DestinationRule};
 pub use error::{RuleError, RulesError};
@@ -96,6 +96,11 @@ impl Rules {
         read.destinations =
             destinations.into_iter().map(|rule| DestinationRule::read(rule, unknown)).collect::<Result<_, _>>()?;
         read.stores = Stores::read(&top, unknown)?;
+        if unknown == UnknownKeys::Refuse {
+            let creation = read.creation.iter().flatten().map(|rule| (rule.position, rule.path_regex.is_none()));
+            refuse_unreachable(creation)?;
+            refuse_unreachable(read.destinations.iter().map(|rule| (rule.position, rule.path_regex.is_none())))?;
+        }
         Ok(read)
     }
 
@@ -143,6 +148,18 @@ impl Rules {
     pub fn stores(&self) -> Stores {
         self.stores
     }
+}
+
+/// Refuses a rule behind one that matches everything. Of each rule, its place and whether it does.
+fn refuse_unreachable(rules: impl Iterator<Item = (Position, bool)>) -> Result<(), RulesError> {
+    let mut before = None;
+    for (position, matches_everything) in rules {
+        if let Some(before) = before {
+            return Err(RulesError::Unreachable { position, before });
+        }
+        before = matches_everything.then_some(position);
+    }
+    Ok(())
 }
 
 /// Can the rule be used for `file`?

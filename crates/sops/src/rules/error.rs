@@ -59,6 +59,16 @@ pub enum RulesError {
         /// What is wrong.
         source: SelectorError,
     },
+    /// No file comes to a rule.
+    #[error(
+        "{position}: no file comes to this rule: the one at {before} has no `path_regex`, so it matches everything"
+    )]
+    Unreachable {
+        /// Where the rule is.
+        position: Position,
+        /// Where the rule before it is that matches everything.
+        before: Position,
+    },
     /// So many groups cannot be needed.
     #[error("{position}: `shamir_threshold` is {threshold}, and the rule has {groups}: {}", if *.groups < 2 {
         "every key of one group opens the file by itself"

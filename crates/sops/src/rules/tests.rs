@@ -190,6 +190,11 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         ("destination_rules: [{s3_bucket: a, recreation_rule: {agee: x}}]", "line 1, column 54: unknown key `agee`"),
         ("destination_rules: [{s3_bucket: a, recreation_rule: x}]", "line 1, column 36: expected a rule"),
+        (
+            "creation_rules:\n    - path_regex: a\n    - age: ALICE\n    - path_regex: b\n      age: BOB\n",
+            "line 4, column 7: no file comes to this rule: the one at line 3, column 7 has no `path_regex`",
+        ),
+        ("destination_rules: [{s3_bucket: a}, {s3_bucket: b}]", "line 1, column 37: no file comes to this rule"),
         ("stores: {yml: {}}", "line 1, column 10: unknown key `yml`"),
         ("stores: {yaml: {indent: 1}}", "line 1, column 17: expected a number of blanks from 2 to 9"),
         ("stores: {json: {indent: -2}}", "line 1, column 17: expected a number of blanks, or -1 for a tab as `indent`"),
