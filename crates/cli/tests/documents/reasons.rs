@@ -10,21 +10,17 @@ use std::path::PathBuf;
 use bulla_testkit::workspace;
 
 /// Literals that look like reasons: kinds, conditions, types of events, operators, providers, names of types, codes of AWS.
-const NO_REASONS: [&str; 30] = [
+const NO_REASONS: [&str; 26] = [
     "Checked",
     "ConfigMap",
     "DecryptionFailure",
-    "DoesNotExist",
     "Event",
-    "Exists",
     "ExternalSecret",
     "Fake",
-    "In",
     "Kubernetes",
     "Live",
     "Metrics",
     "Normal",
-    "NotIn",
     "Opaque",
     "Plaintext",
     "ReadOnly",
