@@ -2,8 +2,8 @@
 # Builds the programs that the tests prove against, from the Go module proxy and PyPI, into a cache outside the repository.
 #
 #   build.sh [SET...]        build what is missing; when none is named, what the tests need: tools, controlplane, vault, moto,
-#                            pre-commit, corpus, charts, functional-tests, ansible; `make bench` needs gitleaks and detect-secrets, too, and
-#                            `make bench-external` external-secrets
+#                            clouds, pre-commit, corpus, charts, functional-tests, ansible; `make bench` needs gitleaks and
+#                            detect-secrets, too, and `make bench-external` external-secrets
 #   build.sh --path SET      print the folder of a set; fail when it has not been built
 #   build.sh --versions      print what is pinned
 #   build.sh --prune         remove every set that does not belong to this checkout
@@ -15,7 +15,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${BULLA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bulla}/peers
-test_sets=(tools controlplane vault moto pre-commit corpus charts functional-tests ansible)
+test_sets=(tools controlplane vault moto clouds pre-commit corpus charts functional-tests ansible)
 all_sets=("${test_sets[@]}" gitleaks detect-secrets external-secrets)
 minimum_go=1.26.4
 minimum_python=3.11
@@ -28,7 +28,7 @@ unset GOOS GOARCH
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
 
-is_of_python() { case $1 in moto | pre-commit | detect-secrets | ansible) ;; *) return 1 ;; esac; }
+is_of_python() { case $1 in moto | clouds | pre-commit | detect-secrets | ansible) ;; *) return 1 ;; esac; }
 
 check_prerequisites() { # [set...]
   local set has_python='' has_go=''
@@ -47,7 +47,7 @@ check_go() {
 }
 
 check_python() {
-  command -v "$python" >/dev/null || fail "Python is missing. moto, which stands for AWS, and pre-commit need Python $minimum_python or newer with venv (Debian: python3-venv). BULLA_WITHOUT_PEERS=1 runs the tests that need none of the real programs."
+  command -v "$python" >/dev/null || fail "Python is missing. moto, which stands for AWS, the stand-in of the other clouds and pre-commit need Python $minimum_python or newer with venv (Debian: python3-venv). BULLA_WITHOUT_PEERS=1 runs the tests that need none of the real programs."
   "$python" -c "import sys; sys.exit(sys.version_info < (${minimum_python/./, }))" ||
     fail "$("$python" --version) is too old: install $minimum_python or newer, or name one with PYTHON"
   "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "this Python cannot make environments: install its venv (Debian: python3-venv)"
@@ -177,6 +177,11 @@ build_environment() { # set folder
 build_moto() { # folder
   build_environment moto "$1"
   install -m 755 "$here/moto/server.py" "$1/bin/server.py"
+}
+
+build_clouds() { # folder
+  build_environment clouds "$1"
+  install -m 644 "$here"/clouds/*.py "$1/bin"
 }
 
 build_pre-commit() { build_environment pre-commit "$1"; } # folder

@@ -10,11 +10,14 @@
 //! VAULT_NAMESPACE  VAULT_CACERT
 //! ```
 //! The first of the four that is set counts. Nothing of this is read before a key of Vault is met. AWS is in [`aws`],
-//! gpg in [`gpg`].
+//! the other clouds in [`gcp`] and [`azure`], what these need of the machine in [`outside`], and gpg in [`gpg`].
 
 mod aws;
+mod azure;
+mod gcp;
 mod gpg;
 mod key_services;
+mod outside;
 
 use std::io;
 use std::path::Path;
@@ -45,6 +48,8 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
         age,
         vault: LazyLock::new(Box::new(|| vault(cx))),
         kms: LazyLock::new(Box::new(|| kms(cx))),
+        gcp: LazyLock::new(Box::new(|| gcp::kms(cx))),
+        azure: LazyLock::new(Box::new(|| azure::key_vault(cx))),
         pgp: LazyLock::new(Box::new(|| gpg::gpg(cx))),
         memory: Arc::default(),
         order: DecryptionOrder::default(),

@@ -1,10 +1,11 @@
 //! The program as its users meet it: transcripts of commands, what happens to files when something goes wrong, and the cluster asked as
-//! `kubeseal` asks it, and keys of Vault and of AWS KMS.
+//! `kubeseal` asks it, and keys of Vault and of the clouds.
 
 mod check_ci;
 mod check_fix;
 mod check_git;
 mod check_masking;
+mod clouds;
 mod controller;
 mod documents;
 mod fixture;

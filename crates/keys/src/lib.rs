@@ -7,8 +7,10 @@
 //! age      recipients and identities: X25519, post-quantum, SSH, plugins, passphrase-protected files
 //! vault    transit keys of HashiCorp Vault and OpenBao
 //! aws      keys of AWS KMS
+//! gcp      keys of Google Cloud KMS
+//! azure    keys of Azure Key Vault
 //! pgp      keys of OpenPGP, by the user's gpg
-//! gcp, azure, huawei   names of theirs
+//! huawei   names of theirs
 //!
 //! service  SOPS' key service: another program that has the key; its client and its server
 //! name     what any of them is called

@@ -6,6 +6,8 @@ use bulla_services::NamedBy;
 
 use crate::age::{AgeIdentities, AgeKey};
 use crate::aws::{AwsKey, Kms};
+use crate::azure::{AzureKey, KeyVault};
+use crate::gcp::{GcpKey, GcpKms};
 use crate::memory::Memory;
 use crate::pgp::{Gpg, PgpKey};
 use crate::service::{FirstOf, KeyService};
@@ -21,6 +23,10 @@ pub struct KeySources<'a> {
     pub vault: Later<'a, Vault>,
     /// AWS KMS, likewise.
     pub kms: Later<'a, Kms>,
+    /// KMS of Google Cloud, likewise.
+    pub gcp: Later<'a, GcpKms>,
+    /// The vaults of Azure, likewise.
+    pub azure: Later<'a, KeyVault>,
     /// gpg, likewise.
     pub pgp: Later<'a, Gpg>,
     /// What they unwrapped.
@@ -56,8 +62,10 @@ impl KeySources<'_> {
             KeyName::Vault(name) => {
                 Some(self.memory.of(VaultKey::new(name.clone(), named_by, Arc::clone(&self.vault))))
             }
+            KeyName::Gcp(name) => Some(self.memory.of(GcpKey::new(name.clone(), Arc::clone(&self.gcp)))),
+            KeyName::Azure(name) => Some(self.memory.of(AzureKey::new(name.clone(), Arc::clone(&self.azure)))),
             KeyName::Pgp(name) => Some(self.memory.of(PgpKey::new(name.clone(), Arc::clone(&self.pgp)))),
-            KeyName::Gcp(_) | KeyName::Huawei(_) | KeyName::Azure(_) => None,
+            KeyName::Huawei(_) => None,
         }
     }
 }

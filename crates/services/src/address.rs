@@ -30,6 +30,14 @@ pub struct Base {
     path: String,
 }
 
+/// An address with its path and query: where a token is exchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) base: Base,
+    /// With a slash at its start.
+    pub(crate) path: String,
+}
+
 /// A text that is no address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an address like `https://vault.example.com:8200`: {reason}")]
@@ -42,6 +50,16 @@ impl Address {
     /// Is what is sent there encrypted on the way?
     pub fn is_encrypted(&self) -> bool {
         self.encrypted
+    }
+
+    /// Its host, in small letters.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its port, the usual one of its scheme included.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address in an absolute `uri`, whatever its path.
@@ -118,6 +136,22 @@ impl FromStr for Base {
     }
 }
 
+impl FromStr for Target {
+    type Err = AddressError;
+
+    fn from_str(url: &str) -> Result<Self, AddressError> {
+        let url = url.trim();
+        let after_scheme = url.find("://").map_or(0, |at| at + 3);
+        let path_at = url[after_scheme..].find(['/', '?', '#']).map_or(url.len(), |at| at + after_scheme);
+        let base = Base::from(url[..path_at].parse::<Address>()?);
+        let path = match &url[path_at..] {
+            path if path.starts_with('/') => path.to_owned(),
+            query => format!("/{query}"),
+        };
+        Ok(Self { base, path })
+    }
+}
+
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.address, self.path)
@@ -158,6 +192,20 @@ mod tests {
             let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_target_is_taken_apart() {
+        for (url, base, path) in [
+            ("https://sts.googleapis.com/v1/token", "https://sts.googleapis.com", "/v1/token"),
+            ("http://169.254.169.254?x=1", "http://169.254.169.254", "/?x=1"),
+            ("http://127.0.0.1:80/a?b=/c", "http://127.0.0.1", "/a?b=/c"),
+            ("https://h", "https://h", "/"),
+        ] {
+            let target: Target = url.parse().unwrap();
+            assert_eq!((target.base.to_string(), &*target.path), (base.to_owned(), path));
+        }
+        assert!("ftp://h/x".parse::<Target>().is_err() && "h/x".parse::<Target>().is_err());
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! ```text
 //! keys   ─ a data key to wrap ─┐                   ┌─ vault   one client a server: login, token, retries, redirects
 //! stores ─ a secret to fetch ──┴─▶ client of a ────┼─ aws     one session a region and principal, on the SDK
-//!                                  service         └─ transport   TLS with the authorities given, bodies that are wiped, limits
+//!                                  service         ├─ gcp     one token, kept; KMS' REST
+//!                                                  ├─ rest, kept, jwt   what clients without an SDK share: calls, tokens, signatures
+//!                                                  └─ transport, proxy   TLS with the authorities given, bodies that are wiped, limits
 //!
 //! address   where a service is          token   whose service account speaks          error   why it did not work
 //! ```
@@ -14,8 +16,15 @@
 
 pub mod address;
 pub mod aws;
+pub mod azure;
 mod error;
+pub mod gcp;
+mod jwt;
+mod kept;
 mod limits;
+pub mod outside;
+pub mod proxy;
+mod rest;
 mod surroundings;
 pub mod token;
 pub mod transport;
@@ -24,5 +33,7 @@ pub mod vault;
 pub use address::NamedBy;
 pub use error::{ServiceError, Tried};
 pub use limits::Limits;
+pub use outside::Outside;
+pub use proxy::Proxies;
 pub use surroundings::Surroundings;
 pub use token::{TokenError, TokenSource};

@@ -33,7 +33,12 @@ impl Surroundings {
 
     /// A number between 0 and 1.
     pub fn fraction(&self) -> f64 {
-        f64::from((self.random)()) / f64::from(u32::MAX)
+        f64::from(self.random()) / f64::from(u32::MAX)
+    }
+
+    /// Any number.
+    pub(crate) fn random(&self) -> u32 {
+        (self.random)()
     }
 
     /// Carries out `call` on the runtime, and waits for it wherever this is awaited.

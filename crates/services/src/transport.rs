@@ -18,11 +18,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::proxy::{Proxies, Route};
+
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A client that keeps its connections for the next call, and follows no redirect.
-pub type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type Http = Client<HttpsConnector<Route>, Full<Bytes>>;
 
 /// Certificates of authorities in PEM: only servers with a certificate of these are trusted.
 #[derive(Debug, Clone)]
@@ -46,12 +48,28 @@ pub struct Identity {
 
 /// A client over connections with this TLS, and without any to addresses that have none.
 pub fn client(tls: ClientConfig) -> Http {
+    over(tls, Route::straight(connector()))
+}
+
+/// The same, through proxies.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn client_through(tls: ClientConfig, proxies: &Proxies) -> Result<Http, String> {
+    Ok(over(tls, Route::new(connector(), proxies)?))
+}
+
+fn over(tls: ClientConfig, route: Route) -> Http {
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(route);
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
+fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_LIMIT));
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
-    Client::builder(TokioExecutor::new()).build(connector)
+    connector
 }
 
 /// TLS: only the authorities that were given, else those of the system. `is_needed`: is the first address one with TLS?

@@ -6,6 +6,7 @@
 //!                                       ├─▶ sealing  the hybrid encryption of Sealed Secrets, likewise
 //!                                       ├─▶ vault    HashiCorp Vault, in memory
 //!             └── PyPI ────────────────▶├─▶ moto     AWS' KMS, Secrets Manager, SSM, STS and IAM, in memory
+//!                                       ├─▶ clouds   Google's and Huawei's KMS, Azure Key Vault, likewise
 //!                                       └─▶ corpus   real manifests
 //! the system's gpg ────────────────────▶ gnupg      a keyring and an agent of a test
 //! control-plane.sh ─────────────▶ control_plane      etcd, kube-apiserver, the controllers; a namespace a test
@@ -16,6 +17,7 @@
 //! Everything here ends the test with a panic that says what to do when a peer is missing: a test never passes because
 //! there was nothing to compare with. Only `BULLA_WITHOUT_PEERS=1` leaves those tests out ([`needs_peers!`]).
 
+pub mod clouds;
 pub mod control_plane;
 pub mod corpus;
 pub mod gnupg;

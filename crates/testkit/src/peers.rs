@@ -15,6 +15,8 @@ pub enum Set {
     Vault,
     /// moto, which stands for AWS.
     Moto,
+    /// The stand-in of Google Cloud, Azure and Huawei Cloud.
+    Clouds,
     /// pre-commit.
     PreCommit,
     /// SOPS' tests of its own command line.
@@ -40,6 +42,7 @@ impl Set {
             Self::ControlPlane => "controlplane",
             Self::Vault => "vault",
             Self::Moto => "moto",
+            Self::Clouds => "clouds",
             Self::PreCommit => "pre-commit",
             Self::FunctionalTests => "functional-tests",
             Self::Ansible => "ansible",
@@ -57,7 +60,7 @@ impl Set {
 /// # Panics
 /// If it has not been built for this checkout; the message says how.
 pub fn folder(set: Set) -> PathBuf {
-    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 12] = [const { OnceLock::new() }; 12];
+    static FOLDERS: [OnceLock<Result<PathBuf, String>>; 13] = [const { OnceLock::new() }; 13];
     let folder = FOLDERS[set as usize].get_or_init(|| find(set));
     folder.clone().unwrap_or_else(|reason| {
         panic!("{reason}\nrun `make peers`, or set BULLA_WITHOUT_PEERS=1 to leave out the tests that need the real programs")

@@ -132,7 +132,12 @@ fn of_unwrapping(error: &UnwrapError, source: Source) -> Option<String> {
 
 /// What to do about a service that did not wrap or unwrap.
 pub(super) fn of_service(error: &ServiceError, source: Source) -> Option<String> {
-    if source == Source::Kms { of_aws(error).map(str::to_owned).or_else(|| of_denial(error)) } else { of_vault(error) }
+    match source {
+        Source::Kms => of_aws(error).map(str::to_owned).or_else(|| of_denial(error)),
+        Source::GcpKms => of_gcp(error).map(str::to_owned).or_else(|| of_denial(error)),
+        Source::AzureKv => of_azure(error).or_else(|| of_denial(error)),
+        _ => of_vault(error),
+    }
 }
 
 fn of_denial(error: &ServiceError) -> Option<String> {
@@ -140,6 +145,50 @@ fn of_denial(error: &ServiceError) -> Option<String> {
         ServiceError::Denied { grant, .. } => Some(format!("this policy allows it: {grant}")),
         _ => None,
     }
+}
+
+fn of_gcp(error: &ServiceError) -> Option<&'static str> {
+    match error {
+        ServiceError::NoCredentials { .. } => Some(
+            "`gcloud auth application-default login` leaves some; GOOGLE_APPLICATION_CREDENTIALS names a file with others",
+        ),
+        ServiceError::Rejected { .. } => {
+            Some("they may have expired: `gcloud auth application-default login` again; a token is good for an hour")
+        }
+        ServiceError::UnknownKey { .. } => Some("`gcloud kms keys list --keyring … --location …` says what is there"),
+        ServiceError::Unfit { .. } => Some("see in the file's history whether `enc` or `resource_id` was changed"),
+        ServiceError::Unusable { .. } => {
+            Some("`gcloud kms keys versions list --key …` says their states; one that is disabled can be enabled again")
+        }
+        ServiceError::Unreachable { .. } => Some("behind a proxy, HTTPS_PROXY counts"),
+        _ => None,
+    }
+}
+
+fn of_azure(error: &ServiceError) -> Option<String> {
+    let hint = match error {
+        ServiceError::NotAllowed { address } => format!(
+            "it is no vault of the cloud that AZURE_AUTHORITY_HOST names; if it is yours, say so with \
+             BULLA_AZURE_VAULT_ALLOWLIST={address}; a token that is sent to somebody else's server is theirs"
+        ),
+        ServiceError::NoCredentials { .. } => {
+            "`az login` leaves some; or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET".to_owned()
+        }
+        ServiceError::Rejected { .. } => {
+            "they may have expired, or be of another tenant than the vault: `az account show`".to_owned()
+        }
+        ServiceError::UnknownKey { .. } => "`az keyvault key list-versions --id …` says what is there".to_owned(),
+        ServiceError::Unfit { .. } => {
+            "see in the file's history whether `enc`, `name` or `version` was changed".to_owned()
+        }
+        ServiceError::Unusable { .. } => {
+            "`az keyvault key show --id …` says its state; `az keyvault network-rule list` who may reach the vault"
+                .to_owned()
+        }
+        ServiceError::Unreachable { .. } => "behind a proxy, HTTPS_PROXY counts".to_owned(),
+        _ => return None,
+    };
+    Some(hint)
 }
 
 fn of_aws(error: &ServiceError) -> Option<&'static str> {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bulla_testkit::clouds::Clouds;
 use bulla_testkit::control_plane::ControlPlane;
 use bulla_testkit::moto::Moto;
 use bulla_testkit::process::Program;
@@ -179,7 +180,8 @@ fn environment(root: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The services that a page speaks of: AWS with the key `alias/shop` in eu-west-1, Vault with the transit key `shop`.
+/// The services that a page speaks of: AWS with the key `alias/shop` in eu-west-1, Vault with the transit key `shop`, Google Cloud and
+/// Azure with any key.
 fn services(text: &str) -> Vec<(&'static str, String)> {
     static KEY: LazyLock<()> = LazyLock::new(|| {
         let moto = Moto::shared();
@@ -204,6 +206,24 @@ fn services(text: &str) -> Vec<(&'static str, String)> {
         LazyLock::force(&TRANSIT);
         let address = Vault::shared().address().to_owned();
         environment.extend([("VAULT_ADDR", address), ("VAULT_TOKEN", ROOT_TOKEN.to_owned())]);
+    }
+    if text.contains("--gcp-kms") {
+        let given = Clouds::shared().google("shop@example.iam.gserviceaccount.com", &["encrypt", "decrypt"]);
+        environment.extend([
+            ("SOPS_GCP_KMS_ENDPOINT", Clouds::shared().address().to_owned()),
+            ("GOOGLE_OAUTH_ACCESS_TOKEN", given["token"].as_str().unwrap_or_default().to_owned()),
+        ]);
+    }
+    if text.contains("--azure-kv") {
+        let who = serde_json::json!({"client_id": "shop", "secret": "s3cret", "may": ["encrypt", "decrypt", "get"]});
+        let given = Clouds::shared().let_in("azure", &who);
+        environment.extend([
+            ("HTTPS_PROXY", Clouds::shared().proxy().to_owned()),
+            ("SSL_CERT_FILE", Clouds::shared().authority_path().to_owned()),
+            ("AZURE_TENANT_ID", given["tenant"].as_str().unwrap_or_default().to_owned()),
+            ("AZURE_CLIENT_ID", "shop".to_owned()),
+            ("AZURE_CLIENT_SECRET", "s3cret".to_owned()),
+        ]);
     }
     environment
 }

@@ -1,7 +1,10 @@
 //! Keys against the real programs: vectors that age, sops and ssh-keygen made, the programs themselves both ways, a plugin,
 //! and a real Vault.
 
+mod azure;
+mod clouds;
 mod garbage;
+mod gcp;
 mod identities;
 mod interop;
 mod person;
