@@ -8,6 +8,7 @@
 
 use std::str::FromStr;
 
+use bulla_crypto::EncryptedValue;
 use bulla_doc::{Document, Format, Kind, Node, Tree, Value};
 use bulla_sops::{KeyPath, PathStep};
 use bulla_wipe::Wiping;
@@ -152,10 +153,15 @@ pub(crate) fn find<'d>(document: &'d Document, path: &KeyPath) -> Option<Node<'d
     path.steps.iter().try_fold(root, |node, step| match step {
         PathStep::Key(key) => node.get(key),
         PathStep::Index(index) if node.kind() == Kind::Sequence => {
-            node.children().filter(|item| item.kind() != Kind::Comment).nth(*index)
+            node.children().filter(|item| item.kind() != Kind::Comment && !is_encrypted_comment(*item)).nth(*index)
         }
         PathStep::Index(_) => None,
     })
+}
+
+/// SOPS makes items of the comments of a list that it encrypts.
+fn is_encrypted_comment(item: Node<'_>) -> bool {
+    item.as_str().and_then(EncryptedValue::parse).is_some_and(|value| value.type_name == "comment")
 }
 
 /// What is at `path` of the plain document, by itself: of a text its bytes and no newline, as SOPS; else a document of the same format.
@@ -205,6 +211,7 @@ fn yaml_list(list: Node<'_>) -> Wiping<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bulla_testkit::mutate::Random;
 
     const YAML: &str = "a:\n    b: text\n    c: [1, 'x']\n    d: 0x10\n    # comment\n    e: |\n        one\n\n        two\nf:\n  - # comment\n    g: 1\n    h: |\n      one\n\n        two\n  - true\ni: []\nj: 1.50\n";
 
@@ -264,6 +271,29 @@ mod tests {
             let path: PathText = path.parse().unwrap();
             assert_eq!(path.resolve(&document, 0).to_string(), expected, "{path:?}");
         }
+    }
+
+    #[test]
+    fn whatever_is_written_as_a_path_is_read_or_refused() {
+        let mut random = Random::new(11);
+        let document = Document::parse(YAML.as_bytes(), Format::Yaml).unwrap();
+        let characters = ['a', 'ä', '.', '[', ']', '"', '\'', '\\', '0', '-', ' '];
+        for _ in 0..20_000 {
+            let length = random.below(12);
+            let text: String = (0..length).map(|_| random.pick(&characters)).collect();
+            if let Ok(path) = text.parse::<PathText>() {
+                let _ = find(&document, &path.resolve(&document, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn encrypted_comments_of_a_list_are_no_items() {
+        let enc = |kind| format!("ENC[AES256_GCM,data:YQ==,iv:YQ==,tag:YQ==,type:{kind}]");
+        let text = format!("l:\n    - {}\n    - {}\n", enc("comment"), enc("str"));
+        let document = Document::parse(text.as_bytes(), Format::Yaml).unwrap();
+        let node = find(&document, &"['l'][0]".parse().unwrap()).unwrap();
+        assert!(node.as_str().unwrap().contains("type:str"));
     }
 
     #[test]

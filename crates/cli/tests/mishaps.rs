@@ -371,6 +371,22 @@ fn signals_go_to_the_program_that_runs_and_nothing_stays() {
 }
 
 #[test]
+fn an_interrupt_of_the_terminal_reaches_the_program_once() {
+    let place = Place::new();
+    place.write("a.yaml", "a: hunter2-planted\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    place.write(
+        "program",
+        "trap 'echo int >> interrupts' INT\ntouch started\nuntil test -e interrupts; do sleep 0.05; done\nsleep 0.5\nexit 9\n",
+    );
+    let line = "(until test -e started; do sleep 0.05; done; printf '\\003'; sleep 2) | SOPS_AGE_KEY_FILE=$KEYS/alice.key \
+        script --quiet --return --command 'exec bulla exec a.yaml -- sh ./program' /dev/null";
+    let finished = place.shell(line).run().unwrap();
+    assert_eq!(finished.code(), Some(9), "{}{}", finished.stdout_text(), finished.stderr_text());
+    assert_eq!(place.read("interrupts"), "int\n");
+}
+
+#[test]
 fn of_many_commands_that_change_a_file_none_is_lost_silently() {
     let place = Place::new();
     place.write("a.yaml", "start: x\n");

@@ -27,14 +27,14 @@ use crate::secret_data::{self, is_encoded};
 Examples:
   bulla get shop.yaml db.password
   bulla get secret.yaml data.tls.key > tls.key            decoded
-  bulla get --json shop.yaml db | jq -r .hosts[0]
+  bulla get --json shop.yaml | jq -r .db.hosts[0]         the whole document
   bulla get --json shop.yaml db.user db.password          {\"db.user\": …, \"db.password\": …}")]
 pub(crate) struct GetArgs {
     /// Encrypted file, or `-` for standard input
     file: PathBuf,
 
-    /// What: keys and indices, such as `db.hosts[0]`, or as SOPS writes them
-    #[arg(required = true, value_name = "PATH")]
+    /// What: keys and indices, such as `db.hosts[0]`, or as SOPS writes them (default: all of it)
+    #[arg(value_name = "PATH")]
     paths: Vec<String>,
 
     /// As JSON: the value itself; of several paths an object with the paths as keys
@@ -78,7 +78,13 @@ pub(crate) fn get(cx: &Context, args: &GetArgs) -> Result<(), CommandError> {
 
 fn print(args: &GetArgs, document: &Document, paths: &[PathText]) -> Result<Wiping<Vec<u8>>, CommandError> {
     let branch = args.document.branch(document)?;
-    let meant: Vec<KeyPath> = paths.iter().map(|path| path.resolve(document, branch)).collect();
+    let mut meant: Vec<KeyPath> = paths.iter().map(|path| path.resolve(document, branch)).collect();
+    if meant.is_empty() && !args.json {
+        return Ok(document.to_bytes());
+    }
+    if meant.is_empty() {
+        meant.push(KeyPath { branch, steps: Vec::new() });
+    }
     if args.json {
         let mut values = Vec::new();
         for path in &meant {
