@@ -23,6 +23,7 @@ mod filestatus;
 mod flags;
 mod go;
 mod help;
+mod keyservice;
 mod old_style;
 mod recipe;
 mod report;

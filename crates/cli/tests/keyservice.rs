@@ -60,23 +60,35 @@ fn place() -> Place {
     place
 }
 
-/// Starts a service, and waits until it listens.
+/// Starts a service, and waits until it says that it listens.
 fn start(place: &Place, environment: &str, command: &str, answers: &str) -> Running {
+    let running = program(place, environment, command).stdin(answers).start().unwrap();
+    until(&running, || running.stderr().contains("Listening on"));
+    running
+}
+
+/// The same for one that says nothing, on a socket.
+fn start_unheard(place: &Place, environment: &str, command: &str) -> Running {
+    let running = program(place, environment, command).start().unwrap();
+    until(&running, || place.root().join("keys.sock").exists());
+    running
+}
+
+fn until(running: &Running, is_so: impl Fn() -> bool) {
+    while !is_so() {
+        assert!(running.is_running(), "{}", running.stderr());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn program(place: &Place, environment: &str, command: &str) -> Program {
     let programs = [bulla().to_path_buf(), peers::sops()].map(|path| path.parent().unwrap().display().to_string());
-    let running = Program::new("sh")
+    Program::new("sh")
         .args(["-c", &format!("{environment} exec {command}")])
         .current_dir(place.path())
         .env_clear()
         .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", programs.join(":")))
         .env("HOME", place.root().join("home"))
-        .stdin(answers)
-        .start()
-        .unwrap();
-    while !running.stderr().contains("Listening on") {
-        assert!(running.is_running(), "{}", running.stderr());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    running
 }
 
 /// Where a service listens: by the options of its command, and by its URL.
@@ -115,6 +127,25 @@ fn sops_and_bulla_ask_our_service_for_keys_of_every_kind() {
         assert!(!said.contains("hunter2"));
     }
     assert!(!place.root().join("keys.sock").exists(), "the file of the socket is gone");
+}
+
+#[test]
+fn under_the_name_of_sops_it_asks_and_serves_as_well() {
+    needs_peers!();
+    let (place, holder) = (place(), Keyholder::new("by-name"));
+    let (options, url) = on_a_socket(&place);
+    let options = options.replace("--network", "--net").replace("--address", "--addr");
+    let service = start(&place, &holder.environment, &format!("bulla sops keyservice --verbose {options}"), "");
+    every_key(&place, &holder, &url, "bulla sops", "sops");
+    every_key(&place, &holder, &url, "sops", "bulla sops");
+    let ended = service.terminate(Duration::from_secs(20)).unwrap().success();
+    let said = ended.stderr_text();
+    assert!(said.starts_with("[KEYSERVICE]\t time=") && said.contains("msg=\"Listening on unix://"), "{said}");
+    let silent = start_unheard(&place, "", &format!("bulla sops keyservice {options}"));
+    let taken = place.run(&format!("bulla sops keyservice {options}"));
+    assert_eq!(taken.code(), Some(1));
+    assert!(taken.stderr_text().contains("Error running keyservice: "), "{}", taken.stderr_text());
+    assert_eq!(silent.terminate(Duration::from_secs(20)).unwrap().success().stderr_text(), "");
 }
 
 #[test]

@@ -51,18 +51,30 @@ pub(crate) struct KeyServiceCommand {
 }
 
 /// What a key service does, and says.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone)]
 pub(crate) struct Serving {
     /// Ask before each request is done.
     pub(crate) prompt: bool,
     /// Tell each request, and what became of it.
     pub(crate) verbose: bool,
+    /// How something is told.
+    pub(crate) tell: Arc<Tell>,
+}
+
+/// Tells something, on standard error.
+pub(crate) type Tell = dyn Fn(&Context, &str) + Send + Sync;
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").field("prompt", &self.prompt).field("verbose", &self.verbose).finish_non_exhaustive()
+    }
 }
 
 pub(crate) fn keyservice(cx: &Context, args: &KeyServiceCommand) -> Result<(), CommandError> {
     let address = listen_address(&args.network, &args.address)?;
     let identities = IdentityArgs::of_files(args.identities.clone());
-    serve_keys(cx, &address, identities, Serving { prompt: args.prompt, verbose: args.verbose })
+    let tell = Arc::new(|cx: &Context, message: &str| cx.status(message));
+    serve_keys(cx, &address, identities, Serving { prompt: args.prompt, verbose: args.verbose, tell })
 }
 
 /// `--network` and `--address` together.
@@ -106,10 +118,8 @@ pub(crate) fn serve_keys(
                 "{port} is reached from other hosts: whoever does opens what your keys open, and the data keys pass unencrypted"
             ));
         }
-        match port {
-            Some(port) => cx.status(format_args!("Listening on tcp://{port}")),
-            None => cx.status(format_args!("Listening on {address}")),
-        }
+        let place = port.map_or_else(|| address.to_string(), |port| format!("tcp://{port}"));
+        (serving.tell)(cx, &format!("Listening on {place}"));
         let desk = Arc::new(Desk::new(cx, identities, serving));
         let end = async move {
             tokio::select! {
@@ -198,7 +208,7 @@ impl Served for Desk {
     fn ended(&self, asked: &Asked<'_>, outcome: Result<(), &str>) {
         if self.serving.verbose {
             let outcome = outcome.err().unwrap_or("done");
-            self.cx.status(format_args!("{} with {}: {outcome}", asked.operation, asked.key.id()));
+            (self.serving.tell)(&self.cx, &format!("{} with {}: {outcome}", asked.operation, asked.key.id()));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What can be said: the flags of the old style, and the commands with theirs. The names are those of sops 3.13.3, the texts are ours.
 
 use super::flags::{Flag, Kind};
-use super::{Action, completion, decrypt, edit, encrypt, exec, filestatus, rotate, set};
+use super::{Action, completion, decrypt, edit, encrypt, exec, filestatus, keyservice, rotate, set};
 
 /// A command.
 #[derive(Debug, Clone, Copy)]
@@ -204,6 +204,22 @@ pub(super) const COMMANDS: &[Command] = &[
             KEY_SERVICES,
         ],
         action: Action::Run(exec::file),
+    },
+    Command {
+        name: "keyservice",
+        help: "use the keys of this machine for others, until it is stopped",
+        arguments: "",
+        flags: &[&[
+            Flag::new(&["network", "net"], Kind::Text, "tcp (if nothing is said) or unix"),
+            Flag::new(
+                &["address", "addr"],
+                Kind::Text,
+                "HOST:PORT (127.0.0.1:5000 if nothing is said), or the path of a socket",
+            ),
+            Flag::new(&["prompt"], Kind::Switch, "ask before each request is done"),
+            VERBOSE,
+        ]],
+        action: Action::Run(keyservice::keyservice),
     },
     Command {
         name: "filestatus",
