@@ -72,6 +72,12 @@ impl Context {
         io::stdin().is_terminal()
     }
 
+    /// Whether a person is at the other end of standard error.
+    #[expect(clippy::unused_self, reason = "standard streams belong to the context")]
+    pub(crate) fn stderr_is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Whether a person is at the other end of standard output.
     #[expect(clippy::unused_self, reason = "standard streams belong to the context")]
     pub(crate) fn stdout_is_terminal(&self) -> bool {

@@ -13,6 +13,7 @@
 //! Source: sops 3.13.3 `cmd/sops`, urfave/cli 1.22.17.
 
 mod completion;
+mod dates;
 mod decrypt;
 mod edit;
 mod encrypt;

@@ -5,7 +5,7 @@ use crate::files::Readers;
 use super::failure::{Failure, code};
 use super::file::{Target, check_destination, warn_of_more};
 use super::recipe::NewFile;
-use super::{Outcome, Run};
+use super::{Outcome, Run, dates};
 
 pub(super) fn encrypt(run: &Run<'_>) -> Outcome {
     if run.arguments().is_empty() {
@@ -22,7 +22,8 @@ pub(super) fn encrypt(run: &Run<'_>) -> Outcome {
     let target = Target::find(run)?;
     let recipe = NewFile::of(run, &target)?;
     let plain = target.read()?;
-    let encrypted = recipe.encrypt(run, &target, &plain)?;
+    let in_full = dates::in_full(&plain, target.input);
+    let encrypted = recipe.encrypt(run, &target, in_full.as_ref().unwrap_or(&plain))?;
     target.write(run, &plain, &encrypted, Readers::Everybody)
 }
 
