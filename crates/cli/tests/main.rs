@@ -1,6 +1,7 @@
 //! The program as its users meet it: transcripts of commands, what happens to files when something goes wrong, and the cluster asked as
-//! `kubeseal` asks it, and keys of Vault and of the clouds.
+//! `kubeseal` asks it, and keys of Vault and of the clouds; as `sops`, the tests of SOPS itself and the calls of those who call it.
 
+mod callers;
 mod check_ci;
 mod check_fix;
 mod check_git;
@@ -20,4 +21,5 @@ mod rotate_mishaps;
 mod sops;
 mod transcript;
 mod unchanged;
+mod upstream;
 mod vault;

@@ -128,3 +128,86 @@ fn no_command_says_a_value_whether_it_works_or_fails() {
     }
     assert!(looked_at >= 7, "{looked_at}");
 }
+
+/// Runs every command line; none of them may say a value, but for those whose business that is.
+fn run_all(place: &Place, commands: &[&str]) {
+    for command in commands {
+        let finished = place.run(command);
+        shows_nothing(command, finished.stdout_text().as_bytes());
+        shows_nothing(command, finished.stderr_text().as_bytes());
+    }
+}
+
+#[test]
+fn no_call_under_the_name_sops_says_or_leaves_a_value() {
+    let place = Place::new();
+    // Not in the place itself: all that lies there is looked through.
+    let beside = tempfile::tempdir().unwrap();
+    let link = beside.path().join("sops");
+    std::os::unix::fs::symlink(crate::fixture::bulla(), &link).unwrap();
+    let place = place.with_program(&link);
+    place.write("plain.yaml", manifest());
+    place.write("plain.json", serde_json::json!({"a": PLANTED[0], "b": [PLANTED[1], PLANTED[2]]}).to_string());
+    place.does("echo \"creation_rules: [{age: $ALICE, encrypted_regex: '^(data|stringData|a|b)$'}]\" > .sops.yaml");
+    run_all(
+        &place,
+        &[
+            "sops encrypt plain.yaml > encrypted.yaml; cp encrypted.yaml other.yaml; sops -e plain.json > encrypted.json",
+            "sops -d encrypted.yaml > /dev/null; sops decrypt --output-type json encrypted.yaml > /dev/null",
+            "sops decrypt --extract '[\"stringData\"]' encrypted.yaml > /dev/null; sops filestatus encrypted.yaml",
+            "sops set other.yaml '[\"stringData\"][\"new\"]' '\"hunter2-planted-4f81c3\"'",
+            "printf '\"hunter2-planted-4f81c3\"' | sops set --value-stdin other.yaml '[\"stringData\"][\"new\"]'",
+            "sops unset other.yaml '[\"stringData\"][\"new\"]'; sops unset other.yaml '[\"stringData\"][\"new\"]'",
+            "sops --set '[\"stringData\"][\"new\"] \"hunter2-planted-4f81c3\"' other.yaml",
+            "EDITOR='sed -i s/password:/pass:/' sops edit other.yaml; EDITOR='sed -i s/pass:/password:/' sops other.yaml",
+            "EDITOR=true sops other.yaml; EDITOR=false sops other.yaml; EDITOR=missing sops other.yaml",
+            // Nothing to be read afterwards, and an editor that is killed, or kills.
+            "EDITOR='sed -i s/kind/[/' sops edit other.yaml < /dev/null",
+            "EDITOR='sh -c \"kill -9 $$\"' sops edit other.yaml < /dev/null",
+            "ulimit -c unlimited; EDITOR='sh -c \"kill -TERM $PPID\"' sops edit other.yaml < /dev/null",
+            "ulimit -c unlimited; EDITOR='sh -c \"kill -ABRT $PPID; sleep 1\"' sops edit other.yaml < /dev/null",
+            "sops exec-env encrypted.json true; sops exec-env encrypted.yaml 'echo no'; sops exec-env encrypted.json 'exit 3'",
+            "sops exec-file encrypted.yaml 'test -n {}'; sops exec-file --no-fifo encrypted.yaml 'grep -q planted {}'",
+            "sops exec-file --no-fifo encrypted.yaml 'kill -TERM $PPID; sleep 1'; sops exec-file --no-fifo encrypted.yaml 'kill -9 $$'",
+            "sops exec-file --no-fifo --filename x.yaml encrypted.yaml 'test -f {}'; sops exec-file --background encrypted.yaml true",
+            "sops rotate -i --add-age $BOB other.yaml; sops -r -i --rm-age $BOB other.yaml; sops rotate other.yaml > /dev/null",
+            "sops updatekeys -y other.yaml; sops groups add -f other.yaml --age $BOB; sops groups delete -f other.yaml 0",
+            "sops publish -y encrypted.yaml; sops completion bash > /dev/null; sops --version --disable-version-check",
+            // What fails.
+            "SOPS_AGE_KEY_FILE=$KEYS/bob.key sops -d encrypted.yaml; sops -d plain.yaml; sops -e encrypted.yaml",
+            "sops set other.yaml '[\"stringData\"][\"password\"]' hunter2-planted-4f81c3-no-json",
+            "sops set other.yaml 'stringData' '\"x\"'; sops set other.yaml '[\"stringData\"][\"password\"][\"x\"]' '\"y\"'",
+            "sops decrypt --extract '[\"stringData\"][\"password\"][\"x\"]' encrypted.yaml; sops decrypt --extract '[]' encrypted.yaml",
+            "sed 's/\\(password: ENC.AES256_GCM,data:\\)./\\1_/' encrypted.yaml > damaged.yaml; sops -d damaged.yaml",
+            "sed 's/,type:str/,type:int/' encrypted.yaml > retyped.yaml; sops -d retyped.yaml",
+            "sed 's/mac: ENC/mac: XNC/' encrypted.yaml > macless.yaml; sops -d macless.yaml",
+            "sed 's/kind: Secret/kind: Other/' encrypted.yaml > changed.yaml; sops -d changed.yaml; sops set changed.yaml '[\"a\"]' 1",
+            "(cat plain.yaml; echo ' - ] {'; cat plain.yaml) > broken.yaml; sops encrypt broken.yaml; sops -d broken.yaml",
+            "(cat plain.yaml; cat plain.yaml) > twice.yaml; sops encrypt twice.yaml",
+            "sops encrypt --encrypted-regex '(' plain.yaml; sops encrypt plain.yaml > /dev/full; sops -d encrypted.yaml > /dev/full",
+            "sops encrypt --config plain.yaml plain.yaml; SOPS_AGE_KEY=\"$(cat plain.yaml)\" SOPS_AGE_KEY_FILE= sops -d encrypted.yaml",
+            "sops encrypt --input-type json plain.yaml; sops -d --input-type json encrypted.yaml; sops -d --output-type dotenv encrypted.yaml",
+            "sops exec-env encrypted.yaml true; sops exec-env plain.yaml true; sops exec-file plain.yaml true",
+        ],
+    );
+
+    // What is left: the files that were there in plain text, and none besides.
+    let mut left = Vec::new();
+    files_below(place.root(), &mut left);
+    files_below(Path::new("/dev/shm"), &mut left);
+    let on_purpose = ["plain.yaml", "plain.json", "broken.yaml", "twice.yaml"];
+    let left = left.iter().filter(|(name, _)| !on_purpose.iter().any(|plain| name.ends_with(&format!("/{plain}"))));
+    let mut looked_at = 0;
+    for (name, content) in left {
+        let content = String::from_utf8_lossy(content).replace(PLANTED[3], "").replace("planted-in", "");
+        shows_nothing(name, content.as_bytes());
+        looked_at += 1;
+    }
+    assert!(looked_at >= 8, "{looked_at}");
+    // Of what an editor or a program was given, not even the folders.
+    let names: Vec<String> = place.names().into_iter().filter(|name| name.starts_with("core")).collect();
+    assert!(names.is_empty(), "{names:?}");
+    let left_over =
+        fs::read_dir(place.root().join("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    assert!(left_over.is_empty(), "{left_over:?}");
+}
