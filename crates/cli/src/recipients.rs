@@ -142,12 +142,17 @@ pub(crate) struct MasterKeys {
 }
 
 impl MasterKeys {
-    /// The keys of these names, which the command line, a rule or the file itself gave.
+    /// The keys of these names, which the command line or a rule gave; or the file itself, where `of_file` has them: what a file names
+    /// is trusted with less.
     ///
     /// # Errors
     /// The kind of a key that cannot be used.
-    pub(crate) fn of(sources: &KeySources<'_>, groups: &KeyGroups) -> Result<Self, Source> {
-        let key = |name: &KeyName| sources.key(name, NamedBy::Configuration).ok_or_else(|| name.source());
+    pub(crate) fn of(sources: &KeySources<'_>, groups: &KeyGroups, of_file: Option<&Metadata>) -> Result<Self, Source> {
+        let named_by = |name: &KeyName| {
+            let is_of_file = of_file.is_some_and(|file| file.keys().any(|entry| entry.name() == name));
+            if is_of_file { NamedBy::File } else { NamedBy::Configuration }
+        };
+        let key = |name: &KeyName| sources.key(name, named_by(name)).ok_or_else(|| name.source());
         let made = groups.groups.iter().map(|group| group.iter().map(key).collect()).collect::<Result<_, _>>()?;
         Ok(Self { groups: made, threshold: groups.threshold })
     }
@@ -343,7 +348,7 @@ impl Recipients<'_> {
     ) -> Result<FileRecipe, CommandError> {
         check_threshold(groups)?;
         let given = &self.args.selector;
-        let keys = MasterKeys::of(&self.sources, groups).map_err(|kind| {
+        let keys = MasterKeys::of(&self.sources, groups, None).map_err(|kind| {
             CommandError::new(Exit::NoRecipient, format!("keys of the kind `{kind}` cannot be used"))
         })?;
         Ok(FileRecipe {

@@ -27,8 +27,8 @@ use bulla_crypto::SecretBytes;
 use bulla_keys::age::AgeIdentities;
 use bulla_keys::vault::Vault;
 use bulla_keys::{DecryptionOrder, KeySources};
-use bulla_services::vault::{AllowedAddresses, Authorities, Login, Settings};
-use bulla_services::{Surroundings, Tried};
+use bulla_services::vault::{Address, AddressError, AllowedAddresses, Authorities, Client, Login, Settings};
+use bulla_services::{NamedBy, Surroundings, Tried};
 use bulla_wipe::Wiping;
 use rand::Rng as _;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -61,6 +61,21 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
 /// The Vault servers of this command.
 pub(crate) fn vault(cx: &Context) -> Arc<Vault> {
     Arc::new(Vault::new(settings(cx), Surroundings::new(runtime, random(cx))))
+}
+
+/// A client for the Vault at `address`, which a configuration names, and what carries out its calls.
+///
+/// # Errors
+/// If the address is none, the environment is broken, or a token may not go there.
+pub(crate) fn vault_client(cx: &Context, address: &str) -> Result<(Arc<Client>, Surroundings), String> {
+    let address: Address = address.parse().map_err(|error: AddressError| error.to_string())?;
+    let settings = settings(cx)?;
+    if !settings.allowed.allows(&address, NamedBy::Configuration) {
+        return Err("`SOPS_HC_VAULT_ALLOWLIST` does not allow this address".to_owned());
+    }
+    let surroundings = Surroundings::new(runtime, random(cx));
+    let client = Client::new(address, Arc::new(settings), surroundings.clone()).map_err(|error| error.to_string())?;
+    Ok((Arc::new(client), surroundings))
 }
 
 /// What spreads retries.

@@ -15,6 +15,7 @@ mod setting;
 use std::collections::BTreeSet;
 
 use bulla_testkit::needs_peers;
+use bulla_testkit::vault::{ROOT_TOKEN, Vault};
 use rayon::prelude::*;
 
 use setting::Setting;
@@ -138,4 +139,53 @@ fn editing() {
 fn running() {
     needs_peers!();
     run_table(include_str!("sops/exec.txt"), 40);
+}
+
+#[test]
+fn keys_and_groups() {
+    needs_peers!();
+    run_table(include_str!("sops/keys.txt"), 60);
+}
+
+/// Both put the same into Vault, and neither a second version of what is there already.
+#[test]
+fn publishing_to_vault() {
+    needs_peers!();
+    let vault = Vault::shared();
+    let setting = Setting::shared();
+    for (engine, version) in [("kv-one", 1), ("kv-two", 2)] {
+        vault.write(
+            &format!("sys/mounts/{engine}"),
+            &format!(r#"{{"type": "kv", "options": {{"version": "{version}"}}}}"#),
+        );
+    }
+    let rules = |whose: &str| {
+        format!(
+            "destination_rules:\n  - path_regex: several\n    vault_path: {whose}/deep/\n    vault_kv_mount_name: kv-one/\n    vault_kv_version: 1\n  \
+             - vault_path: {whose}\n    vault_kv_mount_name: kv-two\n    omit_extensions: true\n"
+        )
+    };
+    let stored = |path: &str| vault.read(path);
+    for (file, there) in
+        [("enc-plain.json", "kv-two/data/WHOSE/enc-plain"), ("enc-several.yaml", "kv-one/WHOSE/deep/enc-several.yaml")]
+    {
+        let mut found = Vec::new();
+        for (whose, name) in [(setting::Whose::Real, "real"), (setting::Whose::Ours, "ours")] {
+            let publish = format!("printf '%s' \"$RULES\" > .sops.yaml; sops publish --yes {file}");
+            let line = format!(
+                "export VAULT_ADDR={} VAULT_TOKEN={ROOT_TOKEN} RULES='{}'; {publish} && {publish}",
+                vault.address(),
+                rules(name)
+            );
+            let done = setting.run(&line, whose);
+            assert_eq!(done.code, Some(0), "{whose:?}: {}", done.stderr);
+            let answer = stored(&there.replace("WHOSE", name));
+            found.push(if there.contains("/data/") { answer["data"]["data"].clone() } else { answer["data"].clone() });
+            if whose == setting::Whose::Ours && there.contains("/data/") {
+                assert_eq!(answer["data"]["metadata"]["version"], 1, "what is there already is not written again");
+            }
+        }
+        assert_eq!(found[0], found[1], "{file}");
+        assert!(found[1].is_object(), "{file}");
+    }
 }

@@ -96,6 +96,17 @@ impl Vault {
         (200..300).contains(&status).then_some(answer)
     }
 
+    /// What is at `path`, as root.
+    ///
+    /// # Panics
+    /// If Vault refuses; with what it says.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> Value {
+        let (status, answer) = self.request("GET", path, "");
+        assert!((200..300).contains(&status), "GET {path}: {status}: {answer}");
+        answer
+    }
+
     /// What `path` lists, as root.
     ///
     /// # Panics

@@ -210,7 +210,8 @@ impl Work for WithMetadata<'_, '_> {
         if is_same {
             return self.existing.encrypt(&plain);
         }
-        let encrypted = encrypted_again(self.run, &plain, self.format, &metadata, &KeyGroups::of(&metadata), self.ring);
+        let encrypted =
+            encrypted_again(self.run, &plain, self.format, (&metadata, before), &KeyGroups::of(&metadata), self.ring);
         encrypted.map(Some).map_err(Failure::into_error)
     }
 }

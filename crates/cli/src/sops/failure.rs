@@ -107,6 +107,16 @@ impl Failure {
         Self { message: format!("{before}{}{behind}", self.message), ..self }
     }
 
+    /// The same in other words.
+    pub(super) fn saying(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
+    /// The same as the last line of the log, unless it has a code of its own.
+    pub(super) fn logged(self) -> Self {
+        Self { is_logged: self.code == code::FAILED, ..self }
+    }
+
     /// As an error of a command, for what asks for one.
     pub(super) fn into_error(self) -> CommandError {
         let hints: Vec<&str> = self.below.iter().filter_map(|line| line.strip_prefix("hint: ")).collect();

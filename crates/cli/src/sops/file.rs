@@ -50,11 +50,10 @@ impl Target {
             (true, path) => path.clone().unwrap_or_default(),
             (false, _) => absolute_of(given)?,
         };
-        let stores = rules::stores(run)?;
         let input = format_of(&name, &run.flags.text("input-type"))?;
         let output = format_of(&name, &run.flags.text("output-type"))?;
-        let indent =
-            if run.global.is_given("indent") { Some(run.global.number("indent")) } else { stores.indent(output) };
+        let configured = rules::indent(run, output)?;
+        let indent = if run.global.is_given("indent") { Some(run.global.number("indent")) } else { configured };
         Ok(Self { path, name, input, output, indent: columns(indent)? })
     }
 

@@ -27,6 +27,8 @@ pub(super) enum Kind {
     SwitchOn,
     /// A text.
     Text,
+    /// A text, with this one if none is given.
+    TextOr(&'static str),
     /// A whole number; 0 if none is given.
     Number,
     /// Texts: it may be given several times.
@@ -238,7 +240,7 @@ impl Flags {
                 read_number(&text)
                     .map_err(|reason| format!("invalid value {} for flag -{name}: {reason}", quoted(&text)))?,
             ),
-            Kind::Text => Value::Text(value),
+            Kind::Text | Kind::TextOr(_) => Value::Text(value),
             Kind::List => {
                 let mut list = match self.values.remove(flag.names[0]) {
                     Some((Value::List(list), By::CommandLine)) => list,
@@ -271,6 +273,7 @@ fn initial(flag: &Flag, variable: impl Fn(&str) -> Option<OsString>) -> Result<(
             }
         }),
         Kind::Text => Value::Text(given.unwrap_or_default()),
+        Kind::TextOr(usual) => Value::Text(given.unwrap_or_else(|| usual.into())),
         Kind::Number => Value::Number(0),
         Kind::List => {
             let given = given.unwrap_or_default();
@@ -384,7 +387,7 @@ mod tests {
                 Kind::Switch | Kind::SwitchOn => format!("{name}={}", flags.is(name)),
                 Kind::Number => format!("{name}={}", flags.number(name)),
                 Kind::List => format!("{name}={}", flags.list(name).join("+")),
-                Kind::Text => format!("{name}={}", flags.text(name)),
+                Kind::Text | Kind::TextOr(_) => format!("{name}={}", flags.text(name)),
             });
         }
         let arguments: Vec<_> = flags.arguments.iter().map(|argument| argument.to_string_lossy()).collect();

@@ -64,8 +64,12 @@ fn flag_rows(flags: &[Flag]) -> Vec<(String, String)> {
             let value = if flag.is_switch() { "" } else { " value" };
             let names: Vec<String> = flag.names.iter().map(|name| format!("{}{value}", dashed(name))).collect();
             let mut help = flag.help.to_owned();
-            if flag.kind == Kind::Number {
-                help.push_str(" (default: 0)");
+            match flag.kind {
+                Kind::Number => help.push_str(" (default: 0)"),
+                Kind::TextOr(usual) => {
+                    let _ = write!(help, " (default: \"{usual}\")");
+                }
+                _ => {}
             }
             if let Some(variable) = flag.variable {
                 let _ = write!(help, " [${variable}]");

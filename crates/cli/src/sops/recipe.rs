@@ -15,7 +15,8 @@ use bulla_keys::vault::VaultKeyName;
 use bulla_keys::{KeyName, KeyNameError, KeySources};
 use bulla_sops::rules::{Rule, RuleError};
 use bulla_sops::{
-    EncryptError, KeyGroups, NothingSelected, Recipe, Selector, SelectorError, SelectorKind, Summary, WrapKeysError,
+    EncryptError, KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorError, SelectorKind, Summary,
+    WrapKeysError,
 };
 use bulla_wipe::Wiping;
 
@@ -75,7 +76,7 @@ impl NewFile {
         let asking = Arc::new(AgeIdentities::new(Vec::new(), Arc::new(Terminal)));
         groups.threshold = threshold(run)?.unwrap_or(groups.threshold);
         let sources = key_services(run).join(services::key_sources(run.cx, asking), run.cx)?;
-        let keys = master_keys(&sources, &groups)?;
+        let keys = master_keys(&sources, &groups, None)?;
         Ok(Self { keys, selector, mac_only_encrypted })
     }
 
@@ -200,6 +201,7 @@ fn keys_of_flags(run: &Run<'_>, context: &[(String, String)]) -> Result<Vec<KeyN
 }
 
 /// Names of keys, separated by commas.
+#[derive(Clone, Default)]
 pub(super) struct Lists {
     pub(super) kms: String,
     pub(super) gcp: String,
@@ -256,8 +258,12 @@ impl Lists {
 ///
 /// # Errors
 /// A kind that cannot be used.
-pub(super) fn master_keys(sources: &KeySources<'_>, groups: &KeyGroups) -> Result<MasterKeys, Failure> {
-    MasterKeys::of(sources, groups).map_err(|kind| {
+pub(super) fn master_keys(
+    sources: &KeySources<'_>,
+    groups: &KeyGroups,
+    of_file: Option<&Metadata>,
+) -> Result<MasterKeys, Failure> {
+    MasterKeys::of(sources, groups, of_file).map_err(|kind| {
         let message = format!("Could not generate data key: keys of the kind `{kind}` cannot be used");
         Failure::new(code::FAILED, message)
     })
@@ -277,7 +283,8 @@ pub(super) fn threshold(run: &Run<'_>) -> Result<Option<usize>, Failure> {
     }
 }
 
-fn no_rule(error: RuleError, path: &Path) -> Failure {
+/// Why there is no rule for a file.
+pub(super) fn no_rule(error: RuleError, path: &Path) -> Failure {
     match error {
         RuleError::NoMatch { .. } => Failure::above(
             code::FAILED,

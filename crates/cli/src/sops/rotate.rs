@@ -80,9 +80,9 @@ pub(super) fn for_readers(
 ) -> Result<Wiping<Vec<u8>>, Failure> {
     if target.input != target.output {
         let plain = plain_in(opened, target.input, target.output, target.indent)?;
-        return encrypted_again(run, &plain, target.output, file.metadata(), groups, ring);
+        return encrypted_again(run, &plain, target.output, (file.metadata(), file.metadata()), groups, ring);
     }
-    let keys = master_keys(ring, groups)?;
+    let keys = master_keys(ring, groups, Some(file.metadata()))?;
     let by_group = keys.by_group();
     let recipe = recipe_of(run, file.metadata(), &by_group, keys.threshold);
     let mut rng = run.cx.rng().map_err(Failure::from)?;
@@ -91,7 +91,7 @@ pub(super) fn for_readers(
     Ok(encrypted.bytes)
 }
 
-/// `plain` under a new data key, for these groups of keys, encrypted as `metadata` says.
+/// `plain` under a new data key, for these groups of keys, encrypted as `metadata` says. `of_file` is that of the file as it was.
 ///
 /// # Errors
 /// In the words of sops.
@@ -99,11 +99,11 @@ pub(super) fn encrypted_again(
     run: &Run<'_>,
     plain: &[u8],
     format: Format,
-    metadata: &Metadata,
+    (metadata, of_file): (&Metadata, &Metadata),
     groups: &KeyGroups,
     ring: &KeySources<'_>,
 ) -> Result<Wiping<Vec<u8>>, Failure> {
-    let keys = master_keys(ring, groups)?;
+    let keys = master_keys(ring, groups, Some(of_file))?;
     let by_group = keys.by_group();
     let recipe = recipe_of(run, metadata, &by_group, keys.threshold);
     let mut rng = run.cx.rng().map_err(Failure::from)?;

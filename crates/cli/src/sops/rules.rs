@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bulla_doc::{Document, Format, Value};
+use bulla_doc::Format;
 use bulla_sops::rules::{FILE_NAME, Rules, RulesError, UnknownKeys};
 
 use crate::error::CommandError;
@@ -26,39 +26,19 @@ const OTHER_NAME: &str = ".sops.yml";
 pub(super) struct Configuration {
     pub(super) path: PathBuf,
     pub(super) rules: Rules,
-    pub(super) stores: Stores,
 }
 
-/// What `stores` says about how files are printed anew.
-#[derive(Debug, Default)]
-pub(super) struct Stores {
-    indents: Vec<(Format, i64)>,
-}
-
-impl Stores {
-    fn read(text: &[u8]) -> Self {
-        let names = [("yaml", Format::Yaml), ("json", Format::Json)];
-        let document = Document::parse(text, Format::Yaml).ok();
-        let stores = document.as_ref().and_then(|document| document.branches().next()?.get("stores"));
-        let indent = |name: &str| match stores?.get(name)?.get("indent")?.value() {
-            Value::Int(indent) => Some(indent),
-            _ => None,
-        };
-        Self { indents: names.iter().filter_map(|(name, format)| Some((*format, indent(name)?))).collect() }
-    }
-
-    /// The columns to indent by.
-    pub(super) fn indent(&self, format: Format) -> Option<i64> {
-        self.indents.iter().find(|(of, _)| *of == format).map(|(_, indent)| *indent)
-    }
-}
-
-/// What the configuration says about how files are printed, if there is one.
+/// The columns by which a configuration has files of this format indented, if there is one.
 ///
 /// # Errors
 /// If it cannot be read.
-pub(super) fn stores(run: &Run<'_>) -> Result<Stores, Failure> {
-    Ok(configuration(run)?.map(|configuration| configuration.stores).unwrap_or_default())
+pub(super) fn indent(run: &Run<'_>, format: Format) -> Result<Option<i64>, Failure> {
+    let Some(configuration) = configuration(run)? else { return Ok(None) };
+    let stores = configuration.rules.stores();
+    Ok(match format {
+        Format::Yaml => Some(stores.yaml),
+        Format::Json => Some(stores.json),
+    })
 }
 
 /// The configuration of this run, if there is one.
@@ -69,6 +49,14 @@ pub(super) fn configuration(run: &Run<'_>) -> Result<Option<Configuration>, Fail
     let given = run.global.raw("config");
     let path = if given.is_empty() { find(run)? } else { Some(PathBuf::from(given)) };
     path.map(|path| load(run, path)).transpose()
+}
+
+/// The configuration of a command that cannot do without.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub(super) fn required(run: &Run<'_>) -> Result<Configuration, Failure> {
+    configuration(run)?.ok_or_else(|| Failure::new(code::FAILED, "config file not found"))
 }
 
 fn load(run: &Run<'_>, path: PathBuf) -> Result<Configuration, Failure> {
@@ -88,7 +76,7 @@ fn load(run: &Run<'_>, path: PathBuf) -> Result<Configuration, Failure> {
     {
         run.warn(&format!("{}: {error}", path.display()));
     }
-    Ok(Configuration { path, rules, stores: Stores::read(&text) })
+    Ok(Configuration { path, rules })
 }
 
 /// The `.sops.yaml` that counts here.

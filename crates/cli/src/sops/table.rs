@@ -1,7 +1,7 @@
 //! What can be said: the flags of the old style, and the commands with theirs. The names are those of sops 3.13.3, the texts are ours.
 
 use super::flags::{Flag, Kind};
-use super::{Action, completion, decrypt, edit, encrypt, exec, filestatus, keyservice, rotate, set};
+use super::{Action, completion, decrypt, edit, encrypt, exec, filestatus, groups, keyservice, publish, rotate, set, updatekeys};
 
 /// A command.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +78,7 @@ const FILENAME_OVERRIDE: Flag = Flag::new(
 );
 const SHOW_MASTER_KEYS: Flag =
     Flag::new(&["show-master-keys", "s"], Kind::Switch, "show the metadata in the editor, too");
+const YES: Flag = Flag::new(&["yes", "y"], Kind::Switch, "do not ask");
 const VERBOSE: Flag = Flag::new(&["verbose"], Kind::Switch, "tell more");
 
 const SELECTORS: &[Flag] = &[
@@ -206,17 +207,29 @@ pub(super) const COMMANDS: &[Command] = &[
         action: Action::Run(exec::file),
     },
     Command {
+        name: "publish",
+        help: "bring encrypted files to where a rule of destination_rules says",
+        arguments: "file",
+        flags: &[
+            &[
+                YES,
+                Flag::new(&["omit-extensions"], Kind::Switch, "leave suffixes out of the names there"),
+                Flag::new(&["recursive"], Kind::Switch, "everything below a directory"),
+                VERBOSE,
+                DECRYPTION_ORDER,
+            ],
+            KEY_SERVICES,
+        ],
+        action: Action::Run(publish::publish),
+    },
+    Command {
         name: "keyservice",
-        help: "use the keys of this machine for others, until it is stopped",
+        help: "serve the keys and credentials of this machine to other sops",
         arguments: "",
         flags: &[&[
-            Flag::new(&["network", "net"], Kind::Text, "tcp (if nothing is said) or unix"),
-            Flag::new(
-                &["address", "addr"],
-                Kind::Text,
-                "HOST:PORT (127.0.0.1:5000 if nothing is said), or the path of a socket",
-            ),
-            Flag::new(&["prompt"], Kind::Switch, "ask before each request is done"),
+            Flag::new(&["network", "net"], Kind::TextOr("tcp"), "tcp or unix"),
+            Flag::new(&["address", "addr"], Kind::TextOr("127.0.0.1:5000"), "where to listen: HOST:PORT, or a path"),
+            Flag::new(&["prompt"], Kind::Switch, "ask before each request"),
             VERBOSE,
         ]],
         action: Action::Run(keyservice::keyservice),
@@ -227,6 +240,55 @@ pub(super) const COMMANDS: &[Command] = &[
         arguments: "file",
         flags: &[&[INPUT_TYPE]],
         action: Action::Run(filestatus::filestatus),
+    },
+    Command {
+        name: "groups",
+        help: "change the groups of keys of a file",
+        arguments: "",
+        flags: &[],
+        action: Action::Commands(&[
+            Command {
+                name: "add",
+                help: "add a group of keys",
+                arguments: "",
+                flags: &[
+                    &[
+                        Flag::new(&["file", "f"], Kind::Text, "the file"),
+                        Flag::new(&["pgp"], Kind::List, "fingerprint of a PGP key; repeatable"),
+                        Flag::new(&["kms"], Kind::List, "ARN of a key of AWS KMS; repeatable"),
+                        Flag::new(&["aws-profile"], Kind::Text, "profile whose credentials are used for AWS"),
+                        Flag::new(&["gcp-kms"], Kind::List, "resource name of a key of GCP KMS; repeatable"),
+                        Flag::new(&["hckms"], Kind::List, "key of Huawei Cloud KMS, REGION:ID; repeatable"),
+                        Flag::new(&["azure-kv"], Kind::List, "URL of a key of Azure Key Vault; repeatable"),
+                        Flag::new(
+                            &["hc-vault-transit"],
+                            Kind::List,
+                            "transit key of Vault, https://HOST:8200/v1/ENGINE/keys/NAME; repeatable",
+                        ),
+                        Flag::new(&["age"], Kind::List, "recipient of age; repeatable"),
+                        IN_PLACE,
+                        THRESHOLD,
+                        ENCRYPTION_CONTEXT,
+                    ],
+                    KEY_SERVICES,
+                ],
+                action: Action::Run(groups::add),
+            },
+            Command {
+                name: "delete",
+                help: "remove a group of keys",
+                arguments: "[index]",
+                flags: &[&[Flag::new(&["file", "f"], Kind::Text, "the file"), IN_PLACE, THRESHOLD], KEY_SERVICES],
+                action: Action::Run(groups::delete),
+            },
+        ]),
+    },
+    Command {
+        name: "updatekeys",
+        help: "give files the keys that the rules in .sops.yaml name",
+        arguments: "file",
+        flags: &[&[YES, INPUT_TYPE], KEY_SERVICES],
+        action: Action::Run(updatekeys::updatekeys),
     },
     Command {
         name: "decrypt",

@@ -61,7 +61,7 @@ impl Setting {
     fn make() -> Self {
         let root = tempfile::tempdir().unwrap();
         let here = root.path();
-        for folder in ["work", "work/rules", "work/broken", "work/folder", "real", "ours"] {
+        for folder in ["work", "work/rules", "work/broken", "work/folder", "work/update", "real", "ours"] {
             fs::create_dir_all(here.join(folder)).unwrap();
         }
         std::os::unix::fs::symlink(peers::sops(), here.join("real/sops")).unwrap();
@@ -123,6 +123,21 @@ impl Setting {
         }
         fs::copy(work.join("enc-plain.yaml"), work.join("rules/enc.yaml")).unwrap();
         fs::copy(work.join("enc-plain.json"), work.join("rules/enc.json")).unwrap();
+        write(
+            "update/.sops.yaml",
+            &format!(
+                "creation_rules:\n  - path_regex: ^(old|same|plain)\\.(yaml|json)$\n    age: {age},{other}\n  - path_regex: ^grouped\n    key_groups:\n      - age: [{age}]\n      - age: [{other}, {age}]\n"
+            ),
+        );
+        write("update/plain.yaml", PLAIN[0].1);
+        write("update/grouped-plain.yaml", PLAIN[0].1);
+        fs::copy(work.join("enc-plain.yaml"), work.join("update/old.yaml")).unwrap();
+        fs::copy(work.join("enc-plain.json"), work.join("update/old.json")).unwrap();
+        fs::copy(work.join("both.yaml"), work.join("update/same.yaml")).unwrap();
+        fs::copy(work.join("enc-plain.yaml"), work.join("update/unmatched.txt.yaml")).unwrap();
+        let sops = Program::new(peers::sops()).current_dir(work.join("update")).env_clear();
+        let grouped = sops.args(["encrypt", "grouped-plain.yaml"]).run().unwrap().success().stdout;
+        fs::write(work.join("update/grouped.yaml"), grouped).unwrap();
         write("broken/.sops.yaml", "creation_rules: [\n");
         write("broken/plain.yaml", PLAIN[0].1);
         fs::copy(work.join("enc-plain.yaml"), work.join("broken/enc.yaml")).unwrap();
@@ -216,6 +231,11 @@ fn read_all(folder: &Path, before: &str, files: &mut BTreeMap<String, Vec<u8>>) 
 fn without_what_varies(line: &str, root: &Path) -> String {
     let real: PathBuf = root.canonicalize().unwrap();
     let mut line = line.replace(&*real.to_string_lossy(), "ROOT").replace(&*root.to_string_lossy(), "ROOT");
+    // A line of Go's own logger begins with the time.
+    let is_time = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"/: ".contains(&byte));
+    if line.len() > 20 && line.is_char_boundary(20) && is_time(&line[..20]) {
+        line.replace_range(..20, "TIME ");
+    }
     if let Some(start) = line.find("time=\"")
         && let Some(length) = line[start + 6..].find('"')
     {
