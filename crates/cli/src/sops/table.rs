@@ -1,7 +1,9 @@
 //! What can be said: the flags of the old style, and the commands with theirs. The names are those of sops 3.13.3, the texts are ours.
 
 use super::flags::{Flag, Kind};
-use super::{Action, completion, decrypt, edit, encrypt, exec, filestatus, groups, keyservice, publish, rotate, set, updatekeys};
+use super::{
+    Action, completion, decrypt, edit, encrypt, exec, filestatus, groups, keyservice, publish, rotate, set, updatekeys,
+};
 
 /// A command.
 #[derive(Debug, Clone, Copy)]
