@@ -4,7 +4,7 @@
 //! one group         keys in the order of their kinds ─ the first that unwraps ─▶ data key
 //! several groups    each likewise ─▶ its share; as many as the threshold says ─ shamir::combine ─▶ data key
 //! ```
-//! Once there are enough, no other key is asked: SOPS goes on through all groups, with a call or a question for a PIN each.
+//! Groups with a key of age or PGP come first, or what `decryption_order` says. Once there are enough shares, no other key is asked: SOPS goes on through all groups, with a call or a question for a PIN each.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +18,9 @@ use bulla_services::NamedBy;
 use crate::metadata::{KeyEntry, Metadata};
 use crate::wrap::needed;
 
-/// So many keys in services are asked for one file. Whoever writes a file with thousands does not have them all called by us.
-const MOST_IN_SERVICES: usize = 50;
+/// So many keys that take a call of a service, or a program, are asked for one file. Whoever writes a file with thousands does not have them
+/// all called by us.
+const MOST_ASKED: usize = 50;
 
 /// The means of a command to unwrap data keys.
 pub trait KeyRing: fmt::Debug + Sync {
@@ -123,8 +124,8 @@ pub enum KeyReason {
     /// The entry has no `enc`.
     #[error("the file holds no wrapped data key for it")]
     Empty,
-    /// Too many others lie in services, too.
-    #[error("not asked: {MOST_IN_SERVICES} other keys in services were, and did not work")]
+    /// Too many others were asked.
+    #[error("not asked: {MOST_ASKED} other keys were")]
     TooMany,
     /// Nothing that is here opens it.
     #[error("no identity here fits it")]
@@ -188,17 +189,23 @@ pub(crate) async fn data_key(metadata: &Metadata, ring: &dyn KeyRing) -> Result<
     if needed > metadata.groups.len() {
         return Err(DataKeyError::Threshold { needed, groups: metadata.groups.len() });
     }
-    let (mut shares, mut groups) = (Vec::new(), Vec::new());
-    for group in &metadata.groups {
+    // Groups with a key of the kinds that come first, which need no service unless that was said, come first.
+    let mut groups: Vec<(usize, &Vec<KeyEntry>)> = metadata.groups.iter().enumerate().collect();
+    groups.sort_by_key(|(_, group)| group.iter().map(|entry| unwrapping.rank(entry)).min());
+
+    let (mut shares, mut outcomes) = (Vec::new(), Vec::new());
+    for (number, group) in groups {
         let (unwrapped, failures) = unwrapping.group(group, SHARE).await;
         let (opened, share) = unwrapped.unzip();
-        groups.push(GroupOutcome { opened, failures });
+        outcomes.push((number, GroupOutcome { opened, failures }));
         shares.extend(share);
         // Two points make a line: a file that says otherwise was changed.
         if shares.len() >= needed.max(2) {
             return Ok(DataKey::try_from(&shamir::combine(&shares)?)?);
         }
     }
+    outcomes.sort_by_key(|(number, _)| *number);
+    let groups = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
     Err(DataKeyError::TooFewShares { needed, groups, tried: unwrapping.tried })
 }
 
@@ -210,17 +217,21 @@ struct Unwrapping<'r> {
     ring: &'r dyn KeyRing,
     /// Where keys that did not work looked for their means.
     tried: Vec<Tried>,
-    /// How many keys in services were asked.
+    /// How many keys were asked that are not of age.
     asked: usize,
 }
 
 impl Unwrapping<'_> {
+    /// The place of a key's kind in the order; those that are not in it come last.
+    fn rank(&self, entry: &KeyEntry) -> usize {
+        let order = self.ring.order();
+        order.iter().position(|source| *source == entry.source()).unwrap_or(order.len())
+    }
+
     /// What the first key of `group` that can unwraps, and why those before it did not. It must have `length` bytes.
     async fn group(&mut self, group: &[KeyEntry], length: usize) -> (Option<(KeyId, SecretBytes)>, Vec<KeyFailure>) {
-        let order = self.ring.order();
-        let rank = |entry: &KeyEntry| order.iter().position(|source| *source == entry.source()).unwrap_or(order.len());
         let mut entries: Vec<&KeyEntry> = group.iter().collect();
-        entries.sort_by_key(|entry| rank(entry));
+        entries.sort_by_key(|entry| self.rank(entry));
 
         let mut failures = Vec::new();
         for entry in entries {
@@ -233,9 +244,9 @@ impl Unwrapping<'_> {
     }
 
     async fn entry(&mut self, entry: &KeyEntry, length: usize) -> Result<SecretBytes, KeyReason> {
-        if entry.source().is_in_a_service() {
+        if entry.source() != Source::Age {
             self.asked += 1;
-            if self.asked > MOST_IN_SERVICES {
+            if self.asked > MOST_ASKED {
                 return Err(KeyReason::TooMany);
             }
         }
@@ -333,11 +344,11 @@ mod tests {
         let enc = wrapped(Source::Kms, "last", 32).await;
         let list = |count: usize| -> String { (0..count).map(|_| "{arn: fails, enc: x}, ").collect() };
         let ring = ring(&[(Source::Kms, "fails", Behaviour::Fails), (Source::Kms, "last", Behaviour::Works)]);
-        let most = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_IN_SERVICES - 1)));
+        let most = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_ASKED - 1)));
         assert!(data_key(&most, &ring).await.is_ok());
-        let more = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_IN_SERVICES)));
+        let more = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_ASKED)));
         let error = data_key(&more, &ring).await.unwrap_err().to_string();
-        assert!(error.ends_with("kms last: not asked: 50 other keys in services were, and did not work"), "{error}");
+        assert!(error.ends_with("kms last: not asked: 50 other keys were"), "{error}");
     }
 
     /// Metadata of groups, each of keys of PGP with the share of `secret` for the group.
@@ -381,6 +392,37 @@ mod tests {
         let ring = keys(&[("a", KnowsNothing), ("b", Works), ("c", KnowsNothing), ("d", Works), ("e", Works)]);
         assert_eq!(data_key(&metadata, &ring).await.unwrap().expose_secret(), &[7; 32]);
         assert_eq!(*ring.1.lock().unwrap(), ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn groups_that_need_no_service_come_first_and_are_told_in_their_own_order() {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        let shares = shamir::split(&SecretBytes::new(vec![7; 32]), 3, 2, &mut rng).unwrap();
+        let mut text = String::new();
+        for ((list, field, source), share) in
+            [("kms", "arn", Source::Kms), ("pgp", "fp", Source::Pgp), ("age", "recipient", Source::Age)]
+                .iter()
+                .zip(&shares)
+        {
+            let enc = FakeKey::new(*source, "k", Behaviour::Works).wrap(share).await.unwrap().into_string();
+            text = format!("{text}{{{list}: [{{{field}: k, enc: {enc}}}]}}, ");
+        }
+        let metadata = metadata(&format!("key_groups: [{text}], shamir_threshold: 2"));
+        let of = |pgp| {
+            let works = Behaviour::Works;
+            let keys = ring(&[(Source::Kms, "k", works), (Source::Pgp, "k", pgp), (Source::Age, "k", works)]);
+            Counting(keys, std::sync::Mutex::default())
+        };
+        let enough = of(Behaviour::Works);
+        assert_eq!(data_key(&metadata, &enough).await.unwrap().expose_secret(), &[7; 32]);
+        assert_eq!(enough.1.lock().unwrap().len(), 2, "AWS was not called");
+        assert!(data_key(&metadata, &of(Behaviour::Fails)).await.is_ok(), "AWS was called for want of another");
+        let none = Counting(ring(&[(Source::Age, "k", Behaviour::Works)]), std::sync::Mutex::default());
+        let DataKeyError::TooFewShares { groups, .. } = data_key(&metadata, &none).await.unwrap_err() else {
+            panic!("another error")
+        };
+        let opened: Vec<bool> = groups.iter().map(|group| group.opened.is_some()).collect();
+        assert_eq!(opened, [false, false, true]);
     }
 
     #[tokio::test]

@@ -412,6 +412,54 @@ fn sops_opens_what_was_wrapped_again_and_updates_it_to_the_same_groups() {
 }
 
 #[test]
+fn bulla_opens_what_sops_made_of_a_file_of_bulla() {
+    needs_peers!();
+    let three = config(&[vec![0, 3], vec![1], vec![2]], 0);
+    let person = recipient(4);
+    for (groups, threshold, command, rules, people) in [
+        (vec![vec![0], vec![1]], 0, vec!["rotate", "--in-place"], None, vec![0, 1]),
+        (vec![vec![0], vec![1]], 0, vec!["rotate", "--in-place", "--add-age", person], None, vec![4, 1]),
+        (vec![vec![0], vec![1]], 0, vec!["updatekeys", "--yes"], Some(&three), vec![3, 2]),
+        (vec![vec![0, 4]], 0, vec!["updatekeys", "--yes"], Some(&three), vec![1, 2, 3]),
+        (vec![vec![0], vec![1]], 2, vec!["groups", "add", "--age", person, "--in-place", "--file"], None, vec![1, 4]),
+        (vec![vec![0], vec![1], vec![2]], 2, vec!["groups", "delete", "1", "--in-place", "--file"], None, vec![0, 2]),
+        (vec![vec![0], vec![1]], 0, vec!["set", "file.yaml", "[\"db\"][\"user\"]", "\"shop\""], None, vec![0, 1]),
+    ] {
+        let file = encrypt(&groups, threshold, 1).unwrap();
+        let changed = in_place(&command, rules.map(String::as_str), &file, &[0, 1, 2, 4]);
+        assert_ne!(changed, file.to_vec(), "{command:?}");
+        let plain = decrypt(&changed, &people).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let lines = |text: &[u8]| -> Vec<String> {
+            // The printer of SOPS has a layout of its own.
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            text.split_whitespace().filter(|word| !word.starts_with(['#', '-', '['])).map(str::to_owned).collect()
+        };
+        assert!(lines(&plain).contains(&"swordfish".to_owned()) || lines(&plain).contains(&"'swordfish'".to_owned()));
+        assert!(decrypt(&changed, &people[1..]).is_err(), "{command:?}: one of them is enough");
+    }
+}
+
+/// What the real SOPS makes of a file in place.
+fn in_place(arguments: &[&str], config: Option<&str>, content: &[u8], people: &[usize]) -> Vec<u8> {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file.yaml");
+    std::fs::write(&file, content).unwrap();
+    if let Some(config) = config {
+        std::fs::write(place.path().join(".sops.yaml"), config).unwrap();
+    }
+    let keys: Vec<&str> = people.iter().map(|person| PEOPLE[*person].0).collect();
+    let mut command = std::process::Command::new(peers::sops());
+    command.current_dir(place.path()).env_clear().env("HOME", place.path()).env("SOPS_AGE_KEY", keys.join("\n"));
+    command.env("SOPS_DISABLE_VERSION_CHECK", "1").args(arguments);
+    if !arguments.contains(&"file.yaml") {
+        command.arg("file.yaml");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(&file).unwrap()
+}
+
+#[test]
 fn names_are_added_and_removed_by_group() {
     let name = |person: usize| KeyName::Age(recipient(person).to_owned());
     let mut groups = groups_of(&[&[0], &[1, 2], &[2]], 2);
