@@ -36,7 +36,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::context::Context;
 use crate::files::read_bytes;
 
-pub(crate) use aws::kms;
+pub(crate) use gpg::gpg;
 pub(crate) use key_services::KeyServiceArgs;
 
 /// Where a pod finds the token of its service account.
@@ -47,10 +47,10 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
     KeySources {
         age,
         vault: LazyLock::new(Box::new(|| vault(cx))),
-        kms: LazyLock::new(Box::new(|| kms(cx))),
+        kms: LazyLock::new(Box::new(|| aws::kms(cx))),
         gcp: LazyLock::new(Box::new(|| gcp::kms(cx))),
         azure: LazyLock::new(Box::new(|| azure::key_vault(cx))),
-        pgp: LazyLock::new(Box::new(|| gpg::gpg(cx))),
+        pgp: LazyLock::new(Box::new(|| gpg(cx))),
         memory: Arc::default(),
         order: DecryptionOrder::default(),
         is_here: true,
@@ -59,7 +59,7 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
 }
 
 /// The Vault servers of this command.
-pub(crate) fn vault(cx: &Context) -> Arc<Vault> {
+fn vault(cx: &Context) -> Arc<Vault> {
     Arc::new(Vault::new(settings(cx), Surroundings::new(runtime, random(cx))))
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use bulla_testkit::clouds::Clouds;
 use bulla_testkit::gnupg::{Home, SOPS_KEYS};
 use bulla_testkit::moto::Moto;
 use bulla_testkit::process::{Program, Running};
@@ -27,19 +28,25 @@ impl Keyholder {
         let (home, vault, moto) = (Home::of_sops(), Vault::shared(), Moto::shared());
         vault.write(&format!("sys/mounts/{name}"), r#"{"type": "transit"}"#);
         vault.write(&format!("{name}/keys/k"), "{}");
+        let clouds = Clouds::shared();
+        let google = clouds.google(&format!("{name}@p.iam.gserviceaccount.com"), &["encrypt", "decrypt"]);
         let environment = format!(
             "export SOPS_AGE_KEY_FILE={} GNUPGHOME={} VAULT_ADDR={} VAULT_TOKEN={ROOT_TOKEN} AWS_ENDPOINT_URL={} \
-             AWS_ACCESS_KEY_ID=AKIATEST AWS_SECRET_ACCESS_KEY=swordfish AWS_EC2_METADATA_DISABLED=true;",
+             AWS_ACCESS_KEY_ID=AKIATEST AWS_SECRET_ACCESS_KEY=swordfish AWS_EC2_METADATA_DISABLED=true \
+             SOPS_GCP_KMS_CLIENT_TYPE=rest SOPS_GCP_KMS_ENDPOINT={} GOOGLE_OAUTH_ACCESS_TOKEN={};",
             Keys::shared().path("alice.key").display(),
             home.path().display(),
             vault.address(),
-            moto.address()
+            moto.address(),
+            clouds.address(),
+            google["token"].as_str().unwrap()
         );
         let keys = vec![
             ("--age", Keys::shared().alice.clone()),
             ("--pgp", SOPS_KEYS[0].to_owned()),
             ("--hc-vault-transit", format!("{}/v1/{name}/keys/k", vault.address())),
             ("--kms", moto.key("us-east-1")),
+            ("--gcp-kms", format!("projects/p/locations/global/keyRings/r/cryptoKeys/{name}")),
         ];
         Self { environment, keys, _home: home }
     }
@@ -49,8 +56,10 @@ impl Keyholder {
 fn nobody(place: &Place, services: &str) -> String {
     let none = place.root().join("home");
     format!(
-        "unset SOPS_AGE_KEY_FILE; export GNUPGHOME={} SOPS_KEYSERVICE={services} AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1;",
-        none.display()
+        "unset SOPS_AGE_KEY_FILE; export GNUPGHOME={} SOPS_KEYSERVICE={services} AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1 \
+         SOPS_GCP_KMS_CLIENT_TYPE=rest SOPS_GCP_KMS_ENDPOINT={} GOOGLE_OAUTH_ACCESS_TOKEN=nobody;",
+        none.display(),
+        Clouds::shared().address()
     )
 }
 

@@ -54,6 +54,23 @@ impl KeySources<'_> {
         Some(Box::new(FirstOf::new(name, here, &self.services, &self.memory)))
     }
 
+    /// The same services and their logins for another piece of work, with these identities and this gpg. Nothing of what was unwrapped is
+    /// known there, and no key service is asked.
+    pub fn afresh<'b>(&'b self, age: Arc<AgeIdentities>, pgp: Later<'b, Gpg>) -> KeySources<'b> {
+        KeySources {
+            age,
+            pgp,
+            vault: LazyLock::new(Box::new(|| Arc::clone(&self.vault))),
+            kms: LazyLock::new(Box::new(|| Arc::clone(&self.kms))),
+            gcp: LazyLock::new(Box::new(|| Arc::clone(&self.gcp))),
+            azure: LazyLock::new(Box::new(|| Arc::clone(&self.azure))),
+            memory: Arc::default(),
+            order: DecryptionOrder::default(),
+            is_here: true,
+            services: Arc::default(),
+        }
+    }
+
     /// The key as it is used without any key service.
     fn key_here(&self, name: &KeyName, named_by: NamedBy) -> Option<Box<dyn MasterKey>> {
         match name {

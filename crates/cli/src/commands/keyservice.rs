@@ -3,11 +3,9 @@
 use std::fmt;
 use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use bulla_keys::aws::Kms;
 use bulla_keys::service::{Asked, Limits, Listener, Served, ServiceAddress, serve};
-use bulla_keys::vault::Vault;
 use bulla_keys::{KeyName, KeySources, MasterKey};
 use bulla_services::NamedBy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,7 +49,6 @@ pub(crate) struct KeyServiceCommand {
 }
 
 /// What a key service does, and says.
-#[derive(Clone)]
 pub(crate) struct Serving {
     /// Ask before each request is done.
     pub(crate) prompt: bool,
@@ -105,8 +102,8 @@ pub(crate) fn serve_keys(
     serving: Serving,
 ) -> Result<(), CommandError> {
     let failed = |error: &dyn fmt::Display| CommandError::new(Exit::Failed, error.to_string());
-    // What cannot be read is told now, and not to the first who asks.
-    identities.gather(cx)?;
+    let tell = Arc::clone(&serving.tell);
+    let desk = Arc::new(Desk::new(cx, identities, serving)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
     let outcome = runtime.block_on(async {
@@ -119,8 +116,7 @@ pub(crate) fn serve_keys(
             ));
         }
         let place = port.map_or_else(|| address.to_string(), |port| format!("tcp://{port}"));
-        (serving.tell)(cx, &format!("Listening on {place}"));
-        let desk = Arc::new(Desk::new(cx, identities, serving));
+        tell(cx, &format!("Listening on {place}"));
         let end = async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -144,39 +140,30 @@ fn signals() -> io::Result<[Signal; 3]> {
 /// The keys that are served, and whoever is asked about it.
 #[derive(Debug)]
 struct Desk {
-    cx: Context,
+    cx: &'static Context,
     identities: IdentityArgs,
     serving: Serving,
     /// Logins and connections outlive a request; what was unwrapped does not.
-    vault: OnceLock<Arc<Vault>>,
-    kms: OnceLock<Arc<Kms>>,
+    shared: KeySources<'static>,
     /// One question at a time.
     question: Mutex<()>,
 }
 
 impl Desk {
-    fn new(cx: &Context, identities: IdentityArgs, serving: Serving) -> Self {
-        Self {
-            cx: Context::new(cx.is_quiet()),
-            identities,
-            serving,
-            vault: OnceLock::new(),
-            kms: OnceLock::new(),
-            question: Mutex::default(),
-        }
+    fn new(cx: &Context, identities: IdentityArgs, serving: Serving) -> Result<Self, CommandError> {
+        // There is one, and it is there as long as the program is.
+        let cx: &'static Context = Box::leak(Box::new(Context::new(cx.is_quiet())));
+        // What cannot be read is told now, and not to the first who asks.
+        let shared = services::key_sources(cx, identities.gather(cx)?);
+        Ok(Self { cx, identities, serving, shared, question: Mutex::default() })
     }
 }
 
 impl Served for Desk {
     fn key(&self, name: &KeyName) -> Option<Box<dyn MasterKey>> {
-        // Read again for each request: a key file may have been written meanwhile.
-        let age = self.identities.gather(&self.cx).ok()?;
-        let fresh = services::key_sources(&self.cx, age);
-        let sources = KeySources {
-            vault: LazyLock::new(Box::new(|| Arc::clone(self.vault.get_or_init(|| services::vault(&self.cx))))),
-            kms: LazyLock::new(Box::new(|| Arc::clone(self.kms.get_or_init(|| services::kms(&self.cx))))),
-            ..fresh
-        };
+        // Read again for each request: a key file may have been written meanwhile. And a person may answer gpg otherwise than before.
+        let age = self.identities.gather(self.cx).ok()?;
+        let sources = self.shared.afresh(age, LazyLock::new(Box::new(|| services::gpg(self.cx))));
         // Who asks names the key, as a file does.
         sources.key(name, NamedBy::File)
     }
@@ -189,7 +176,7 @@ impl Served for Desk {
         let _one = self.question.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let question =
-                format!("Received {} request using {}. Respond to request? (y/n):", asked.operation, asked.key.id());
+                format!("Received {} request using {}. Respond to request? (y/n):", asked.operation, shown(asked.key));
             let _ = write!(io::stderr(), "{} ", escape(&question));
             let mut line = String::new();
             match io::stdin().lock().read_line(&mut line) {
@@ -208,10 +195,18 @@ impl Served for Desk {
     fn ended(&self, asked: &Asked<'_>, outcome: Result<(), &str>) {
         if self.serving.verbose {
             let outcome = outcome.err().unwrap_or("done");
-            (self.serving.tell)(&self.cx, &format!("{} with {}: {outcome}", asked.operation, asked.key.id()));
+            (self.serving.tell)(self.cx, &format!("{} with {}: {outcome}", asked.operation, shown(asked.key)));
         }
     }
 }
+
+/// The name of a key, which a peer gave: the start of it, if it is long.
+fn shown(key: &KeyName) -> String {
+    key.id().to_string().chars().take(LONGEST_SHOWN).collect()
+}
+
+/// Characters of a key's name that are shown. An ARN with its role and an encryption context has some hundred.
+const LONGEST_SHOWN: usize = 1000;
 
 #[cfg(test)]
 mod tests {

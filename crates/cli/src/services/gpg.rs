@@ -15,7 +15,7 @@ use bulla_keys::pgp::Gpg;
 use crate::context::Context;
 
 /// gpg, for this command.
-pub(super) fn gpg(cx: &Context) -> Arc<Gpg> {
+pub(crate) fn gpg(cx: &Context) -> Arc<Gpg> {
     let program = cx.variable("SOPS_GPG_EXEC").unwrap_or_else(|| "gpg".into());
     let terminal = if cx.variable("GPG_TTY").is_none() { terminal() } else { None };
     Arc::new(Gpg::new(program, terminal.map(|terminal| ("GPG_TTY", terminal))))
