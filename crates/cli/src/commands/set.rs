@@ -8,6 +8,7 @@ use bulla_doc::{Document, Format, Tree};
 use bulla_sops::{Change, KeyPath, NewValue};
 use bulla_wipe::Wiping;
 
+use crate::app::Failure;
 use crate::commands::change::{ChangeArgs, change};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -16,11 +17,11 @@ use crate::key_path::PathText;
 use crate::secret_data::is_encoded;
 use crate::value::{ValueArgs, refuse_on_command_line};
 
-/// Set one value of an encrypted file, in place
+/// Set one value of encrypted files, in place
 ///
 /// The value comes from standard input, a file or a generator, or is asked for without echo, twice. Where a number, boolean or date stands
 /// now it must be one, too; otherwise it becomes a text. Under `data` of a Kubernetes Secret it is stored in base64. Only its line, the MAC
-/// and the date change. What does not exist yet is made.
+/// and the date change. What does not exist yet is made; in a directory, files that do not have it are passed over.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -28,9 +29,10 @@ Examples:
   bulla set --generate 32 shop.yaml db.password
   openssl rand -base64 24 | bulla set shop.yaml db.password
   bulla set --value-file tls.key secret.yaml data.tls.key
+  bulla set --generate 32 secrets/ db.password          wherever there is one
   echo '{\"host\": \"a\", \"port\": 1}' | bulla set --json-value shop.yaml db.hosts[0]")]
 pub(crate) struct SetArgs {
-    /// Encrypted file
+    /// Encrypted file; a pattern or a directory for several, which all get the same value
     file: PathBuf,
 
     /// Where: keys and indices, such as `db.hosts[0]`, or as SOPS writes them
@@ -55,23 +57,27 @@ pub(crate) struct SetArgs {
     change: ChangeArgs,
 }
 
-pub(crate) fn set(cx: &Context, args: &SetArgs) -> Result<(), CommandError> {
+pub(crate) fn set(cx: &Context, args: &SetArgs) -> Result<(), Failure> {
     if args.on_the_command_line.is_some() {
-        return Err(refuse_on_command_line());
+        return Err(refuse_on_command_line().into());
     }
     let path: PathText = args.path.parse()?;
     let value = args.value.read(&format!("Value for {}", args.path), cx)?;
-    let json = if args.json_value { Some(from_json(value.expose_secret())?) } else { None };
+    if args.json_value {
+        // Before any file is opened.
+        from_json(value.expose_secret())?;
+    }
     change(cx, &args.file, &args.change, &[path], |document, mut paths| {
         let path = paths.remove(0);
-        let value = match json {
-            Some(value) => value,
-            None if is_encoded(document, &path) => for_secret(&value, args.encoded, &path)?,
-            None if args.encoded => {
-                return Err(CommandError::new(Exit::Usage, format!("`{path}` is not under `data` of a Secret"))
-                    .hint("leave out `--encoded`"));
-            }
-            None => from_text(value.expose_secret())?,
+        let value = if args.json_value {
+            from_json(value.expose_secret())?
+        } else if is_encoded(document, &path) {
+            for_secret(&value, args.encoded, &path)?
+        } else if args.encoded {
+            return Err(CommandError::new(Exit::Usage, format!("`{path}` is not under `data` of a Secret"))
+                .hint("leave out `--encoded`"));
+        } else {
+            from_text(value.expose_secret())?
         };
         Ok(vec![Change::Set { path, value }])
     })
