@@ -20,7 +20,7 @@ use crate::generate::{self, Yaml};
 use crate::support::{IDENTITY, RECIPIENT, Rule, chain, decrypt, encrypt, essence, name_of, trees};
 
 /// The six kinds of selector, none, and the MAC over encrypted values only.
-fn rule(seed: u64) -> Rule {
+pub(crate) fn rule(seed: u64) -> Rule {
     let mut rule = match seed % 11 {
         0 => Rule::new(SelectorKind::EncryptedSuffix, "_secret"),
         1 => Rule::new(SelectorKind::EncryptedRegex, "^(data|password|a|A|k1)$"),
@@ -35,7 +35,7 @@ fn rule(seed: u64) -> Rule {
     rule
 }
 
-fn document(seed: u64, format: Format) -> Vec<u8> {
+pub(crate) fn document(seed: u64, format: Format) -> Vec<u8> {
     match format {
         Format::Yaml if seed.is_multiple_of(3) => Yaml::with_aliases(seed).generate().into_bytes(),
         Format::Yaml => Yaml::new(seed).generate().into_bytes(),

@@ -21,7 +21,7 @@ use bulla_wipe::Wiping;
 use crate::support::{chain, identities, moment, now, random, ring};
 
 /// Throw-away identities, and who they are.
-const PEOPLE: [(&str, &str); 6] = [
+pub(crate) const PEOPLE: [(&str, &str); 6] = [
     (
         "AGE-SECRET-KEY-193L86SHZ9K5ADJSWN8TEDNSW6Z5FDZGTCHM4PH46ACAN8WTAR8DQTSTADV",
         "age1c54s3hzq009t6tcq0jcejxfcecgcrxkn6qccfd4g9rx9trg5s5vqwdg4ep",
@@ -50,12 +50,12 @@ const PEOPLE: [(&str, &str); 6] = [
 
 const PLAIN: &str = "# of the shop\ndb:\n    user:  shop   # kept\n    password: 'swordfish'\nlist: [a, b]\n";
 
-fn recipient(person: usize) -> &'static str {
+pub(crate) fn recipient(person: usize) -> &'static str {
     PEOPLE[person].1
 }
 
 /// The identities of `people`.
-fn ring_of(people: &[usize]) -> Arc<AgeIdentities> {
+pub(crate) fn ring_of(people: &[usize]) -> Arc<AgeIdentities> {
     let lines: Vec<&str> = people.iter().map(|person| PEOPLE[*person].0).collect();
     identities(&lines.join("\n"))
 }
@@ -107,7 +107,7 @@ fn sops(arguments: &[&str], config: Option<&str>, content: &[u8], people: &[usiz
 }
 
 /// Groups of people that differ from one another, and how many groups are needed; 0 for all.
-fn draw(random: &mut Random) -> (Vec<Vec<usize>>, usize) {
+pub(crate) fn draw(random: &mut Random) -> (Vec<Vec<usize>>, usize) {
     let count = 2 + random.below(4);
     let mut groups = vec![Vec::new(); count];
     for (index, group) in groups.iter_mut().enumerate() {
@@ -125,7 +125,7 @@ fn draw(random: &mut Random) -> (Vec<Vec<usize>>, usize) {
 }
 
 /// Are these people enough?
-fn opens(groups: &[Vec<usize>], threshold: usize, people: &[usize]) -> bool {
+pub(crate) fn opens(groups: &[Vec<usize>], threshold: usize, people: &[usize]) -> bool {
     let needed = if threshold == 0 { groups.len() } else { threshold };
     groups.iter().filter(|group| group.iter().any(|person| people.contains(person))).count() >= needed
 }

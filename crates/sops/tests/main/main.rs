@@ -6,6 +6,7 @@ mod edits;
 mod faults;
 mod generate;
 mod groups;
+mod groups_at_scale;
 mod interop;
 mod old_versions;
 mod rotation;
