@@ -17,7 +17,8 @@ use crate::hardening;
 #[derive(Debug, clap::Parser)]
 #[command(name = "bulla", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
-    after_help = "Exit codes are listed in docs/exit-codes.md. Where SOPS has a code for the same thing, it is the same."
+    after_help = "`bulla sops …`, or a link to this program that is called `sops`: the command line of SOPS.\n\
+    Exit codes are listed in docs/exit-codes.md. Where SOPS has a code for the same thing, it is the same."
 )]
 struct Cli {
     #[command(flatten)]
