@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Input = 2,
     /// The output cannot be written; the file that was there is unchanged.
     Output = 3,
+    /// The output's format has no room for the document.
+    Emit = 4,
     /// `.sops.yaml` cannot be read or used.
     Configuration = 5,
     /// Options that exclude each other.

@@ -9,7 +9,7 @@
 use std::str::FromStr;
 
 use bulla_crypto::EncryptedValue;
-use bulla_doc::{Document, Format, Kind, Node, Tree, Value};
+use bulla_doc::{Document, Format, Kind, Layout, Node, Tree, Value};
 use bulla_sops::{KeyPath, PathStep};
 use bulla_wipe::Wiping;
 
@@ -164,48 +164,29 @@ fn is_encrypted_comment(item: Node<'_>) -> bool {
     item.as_str().and_then(EncryptedValue::parse).is_some_and(|value| value.type_name == "comment")
 }
 
+/// The error that there is nothing.
+pub(crate) fn nothing_at(path: &KeyPath) -> CommandError {
+    CommandError::new(Exit::Path, format!("there is nothing at `{path}`")).hint("keys are spelled as in the file")
+}
+
 /// What is at `path` of the plain document, by itself: of a text its bytes and no newline, as SOPS; else a document of the same format.
 ///
 /// # Errors
 /// [`Exit::Path`] if there is nothing.
 pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Wiping<Vec<u8>>, CommandError> {
     let format = document.format();
-    let node = find(document, path).ok_or_else(|| {
-        CommandError::new(Exit::Path, format!("there is nothing at `{path}`")).hint("keys are spelled as in the file")
-    })?;
-    Ok(value(node, format))
-}
-
-/// `node` by itself, in this format.
-pub(crate) fn value(node: Node<'_>, format: Format) -> Wiping<Vec<u8>> {
-    match (node.kind(), format) {
-        (Kind::Mapping, _) | (Kind::Sequence, Format::Json) => bulla_doc::write(&[Tree::copy_of(node)], format, None),
-        (Kind::Sequence, Format::Yaml) => yaml_list(node),
-        (Kind::Scalar | Kind::Comment, _) => match node.value() {
-            Value::String(text) => Wiping::new(text.into_owned()),
-            _ => {
-                let mut text = Wiping::new(node.spelling().as_bytes().to_vec());
-                if format == Format::Yaml {
-                    text.push(b'\n');
-                }
-                text
+    let node = find(document, path).ok_or_else(|| nothing_at(path))?;
+    match (node.kind(), node.value()) {
+        // As it is spelt there.
+        (Kind::Scalar, value) if !matches!(value, Value::String(_)) => {
+            let mut text = Wiping::new(node.spelling().as_bytes().to_vec());
+            if format == Format::Yaml {
+                text.push(b'\n');
             }
-        },
+            Ok(text)
+        }
+        _ => Ok(bulla_doc::emit_value(&Tree::copy_of(node), format, &Layout::default())?),
     }
-}
-
-/// A list by itself: written below a key, which is then taken away with the indentation.
-fn yaml_list(list: Node<'_>) -> Wiping<Vec<u8>> {
-    const KEY: &[u8] = b"list:";
-    const INDENT: usize = 4;
-    let below = bulla_doc::write(&[Tree::mapping([("list", Tree::copy_of(list))])], Format::Yaml, Some(INDENT));
-    let rest = below.strip_prefix(KEY).unwrap_or(&below);
-    let mut text = Wiping::new(Vec::with_capacity(rest.len()));
-    for line in rest.trim_ascii_start().split_inclusive(|byte| *byte == b'\n') {
-        let blanks = line.iter().take(INDENT).take_while(|byte| **byte == b' ').count();
-        text.extend_from_slice(&line[blanks..]);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -240,8 +221,7 @@ mod tests {
         ] {
             assert_eq!(extracted(YAML, Format::Yaml, path), expected, "{path}");
         }
-        for (path, expected) in
-            [("['a']", "\"x\""), ("['b']", "[\n\t1,\n\t{\n\t\t\"c\": 2\n\t}\n]\n"), ("['b'][0]", "1")]
+        for (path, expected) in [("['a']", "\"x\""), ("['b']", "[\n\t1,\n\t{\n\t\t\"c\": 2\n\t}\n]"), ("['b'][0]", "1")]
         {
             let text = "{\"a\":\"\\\"x\\\"\",\"b\":[1,{\"c\":2}]}";
             assert_eq!(extracted(text, Format::Json, path), expected, "{path}");

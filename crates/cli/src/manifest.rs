@@ -174,7 +174,7 @@ pub(crate) fn write(objects: &[SecretValue], format: Format) -> Wiping<Vec<u8>> 
     let trees: Vec<Tree> = objects.iter().map(|object| tree_for(object, format)).collect();
     match format {
         Format::Yaml => bulla_doc::write(&trees, format, Some(2)),
-        Format::Json => {
+        _ => {
             let texts: Vec<_> =
                 trees.iter().map(|tree| bulla_doc::write(std::slice::from_ref(tree), format, Some(2))).collect();
             let mut joined = Wiping::new(Vec::with_capacity(texts.iter().map(|text| text.len()).sum()));

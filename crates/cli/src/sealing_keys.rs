@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
-use crate::files::{Source, format_of_content, format_of_name, read_file};
+use crate::files::{Source, format_of_content, manifest_format_of_name, read_file};
 use crate::manifest::{self, Manifest};
 
 /// All private keys of these files.
@@ -45,7 +45,7 @@ fn keys_of_pem(text: &[u8], path: &Path) -> Result<Vec<SealingKey>, KeyError> {
 }
 
 fn keys_of_manifests(source: &Source, path: &Path) -> Result<Vec<SealingKey>, CommandError> {
-    let format = format_of_name(path).unwrap_or_else(|| format_of_content(&source.bytes));
+    let format = manifest_format_of_name(path).unwrap_or_else(|| format_of_content(&source.bytes));
     let mut keys = Vec::new();
     for manifest in manifest::read(source, format)? {
         let place = format!("{}: {}", source.origin, manifest.place);

@@ -1,6 +1,9 @@
 //! Changes to a document. What no change touches keeps its bytes.
 
+mod flat;
 mod replace;
+
+pub use flat::comment_reads;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +16,7 @@ use crate::spell::{self, Encrypted, LINE_BREAKS, Mode, Place, Quote, in_flow};
 use crate::tree::{Document, Kind, NONE, Node, Source, Value};
 use crate::{Format, Tree};
 
-/// Why an entry could not be removed.
+/// Why an entry could not be removed or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
@@ -23,6 +26,9 @@ pub enum EditError {
     /// It lies in what an alias stands for.
     #[error("cannot remove an entry of an alias; change the anchor's own content, or replace the alias")]
     Expanded,
+    /// The format has no way to write it.
+    #[error("{0}")]
+    Unwritable(&'static str),
 }
 
 /// Changes to one document, in any order.
@@ -86,7 +92,10 @@ impl<'d> Edits<'d> {
     /// of YAML might misread it.
     pub fn set_value(&mut self, scalar: Node<'d>, value: &Value<'_>) {
         let text = Wiping::new(spell::rendered(scalar, value, Mode::New));
-        self.replace_scalar(scalar, &text);
+        match self.flat() {
+            Some(source) => self.set_flat_value(source, scalar, &text),
+            None => self.replace_scalar(scalar, &text),
+        }
     }
 
     /// Puts a decrypted value back in its place, as plain as the place was.
@@ -138,6 +147,9 @@ impl<'d> Edits<'d> {
 
     /// Replaces what stands behind the `#` of a comment.
     pub fn set_comment(&mut self, comment: Node<'d>, text: &str) {
+        if let Some(source) = self.flat() {
+            return self.set_flat_comment(source, comment, text);
+        }
         let data = comment.data();
         self.change(data.node as usize..data.key as usize, text);
     }
@@ -177,6 +189,11 @@ impl<'d> Edits<'d> {
 
     /// Inserts an entry, or without `key` a list item, above another.
     pub fn insert_before(&mut self, entry: Node<'d>, key: Option<&str>, tree: &Tree) {
+        if let Some(source) = self.flat() {
+            // The order of entries is not kept where there is room for them at the end only.
+            let Some((parent, key)) = entry.parent().zip(key) else { return };
+            return self.append_flat(source, parent, key, tree);
+        }
         let start = self.entry_start(entry);
         let format = self.document.format();
         if let Source::Yaml(_) = &self.document.source
@@ -202,8 +219,8 @@ impl<'d> Edits<'d> {
         }
         let value = Wiping::new(tree.on_one_line(format));
         let entry = match (key, format) {
-            (Some(key), Format::Json) => format!("{}: {}", spell::json_string(key), *value),
             (Some(key), Format::Yaml) => format!("{}: {}", spell::flow_key(key), *value),
+            (Some(key), _) => format!("{}: {}", spell::json_string(key), *value),
             (None, _) => value.to_string(),
         };
         // Behind the comma stands what stood before the entry: a blank, or a line break and its indentation.
@@ -216,6 +233,9 @@ impl<'d> Edits<'d> {
 
     /// Replaces a scalar, an alias or a container by a tree on one line.
     pub fn set_tree(&mut self, node: Node<'d>, tree: &Tree) {
+        if let Some(source) = self.flat() {
+            return self.set_flat_tree(source, node, tree);
+        }
         let text = Wiping::new(tree.on_one_line(self.document.format()));
         if node.kind() == Kind::Scalar || node.is_alias() {
             self.replace_scalar(node, &text);
@@ -231,6 +251,9 @@ impl<'d> Edits<'d> {
         match &self.document.source {
             Source::Json(_) => self.append_json(mapping, key, tree),
             Source::Yaml(stream) => self.append_yaml(stream, mapping, key, tree),
+            Source::Flat(source) => self.append_flat(source, mapping, key, tree),
+            // There is one value, and no room for another.
+            Source::Binary(_) => {}
         }
     }
 
@@ -257,6 +280,10 @@ impl<'d> Edits<'d> {
     pub fn remove(&mut self, entry: Node<'d>) -> Result<(), EditError> {
         if entry.is_expanded() {
             return Err(EditError::Expanded);
+        }
+        if let Some(source) = self.flat() {
+            self.remove_flat(source, entry);
+            return Ok(());
         }
         if in_flow(entry) {
             self.remove_from_flow(entry);
@@ -428,6 +455,9 @@ impl<'d> Edits<'d> {
     /// Adds an entry of another document to the end of a branch, spelt as it is there if it can be.
     pub(crate) fn append_copy(&mut self, branch: Node<'d>, entry: Node<'_>) {
         let key = entry.key().unwrap_or_default();
+        if let Some(source) = self.flat() {
+            return self.append_metadata_of(source, entry);
+        }
         if let (Source::Yaml(stream), Source::Yaml(other)) = (&self.document.source, &entry.document.source) {
             let root = stream.node_by_number(branch.data().node as usize);
             let edits = Edits::new(entry.document);
@@ -481,6 +511,9 @@ impl<'d> Edits<'d> {
 
     /// Removes what [`Edits::append`] added at the top of a document.
     pub(crate) fn remove_appended(&mut self, entry: Node<'d>) {
+        if self.flat().is_some() {
+            return self.remove_metadata();
+        }
         if in_flow(entry) {
             self.remove_from_flow(entry);
             return;
@@ -543,6 +576,8 @@ impl<'d> Edits<'d> {
     fn container_range(&self, node: Node<'d>) -> Range<usize> {
         match &self.document.source {
             Source::Json(text) => text.span(node.data().node).range(),
+            Source::Flat(text) => text.token(node.data().node).lines.range(),
+            Source::Binary(_) => 0..self.document.text().len(),
             Source::Yaml(stream) => {
                 let container = stream.node_by_number(node.data().node as usize);
                 let mut range = container.content_span().range();
@@ -561,6 +596,8 @@ impl<'d> Edits<'d> {
     fn flow_start(&self, container: Node<'d>) -> usize {
         match &self.document.source {
             Source::Json(text) => text.span(container.data().node).start as usize,
+            Source::Flat(text) => text.token(container.data().node).span.start as usize,
+            Source::Binary(_) => 0,
             Source::Yaml(stream) => stream.node_by_number(container.data().node as usize).content_span().start as usize,
         }
     }
@@ -569,6 +606,8 @@ impl<'d> Edits<'d> {
         let data = entry.data();
         match &self.document.source {
             Source::Json(text) => text.span(data.node).end as usize,
+            Source::Flat(text) => text.token(data.node).span.end as usize,
+            Source::Binary(_) => self.document.text().len(),
             Source::Yaml(stream) => {
                 let value = stream.node_by_number(data.node as usize).span().end;
                 let key = if data.key == NONE { 0 } else { stream.node_by_number(data.key as usize).span().end };
@@ -582,6 +621,8 @@ impl<'d> Edits<'d> {
         let place = if data.key == NONE { data.node } else { data.key };
         match &self.document.source {
             Source::Json(text) => text.span(place).start as usize,
+            Source::Flat(text) => text.token(place).span.start as usize,
+            Source::Binary(_) => 0,
             Source::Yaml(stream) => stream.node_by_number(place as usize).span().start as usize,
         }
     }

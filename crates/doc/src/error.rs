@@ -30,6 +30,18 @@ pub enum Expected {
     /// The JSON itself is broken.
     #[error("expected {0}")]
     Json(&'static str),
+    /// A line is none of dotenv.
+    #[error("expected {0}")]
+    Dotenv(&'static str),
+    /// A line is none of INI, or SOPS would lose a part of it.
+    #[error("expected {0}")]
+    Ini(&'static str),
+    /// The flattened fields of the metadata do not fit together.
+    #[error("expected {0} in the metadata")]
+    Metadata(&'static str),
+    /// Bytes that are no text.
+    #[error("expected UTF-8 text, found bytes that are not; as a binary file anything can be encrypted")]
+    Text,
     /// The top of a document is a list or a single value.
     #[error("expected a mapping at the top of the document; SOPS reads no other, so put this under a key")]
     Mapping,

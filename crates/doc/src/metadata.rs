@@ -43,6 +43,7 @@ pub fn without_metadata(edits: &mut Edits<'_>, key: &str) {
     let document = edits.document();
     for branch in document.branches() {
         if let Some(entry) = branch.get(key) {
+            // In a file of lines that is all of it, wherever it stands.
             edits.remove_appended(entry);
         }
     }

@@ -125,7 +125,7 @@ impl Tree {
     pub(crate) fn on_one_line(&self, format: Format) -> String {
         let string = |text: &str| match format {
             Format::Yaml => double_quoted(text),
-            Format::Json => json_string(text),
+            _ => json_string(text),
         };
         match self {
             Tree::Scalar(scalar) => match (scalar.as_value(), format) {
@@ -134,7 +134,7 @@ impl Tree {
                     Err(_) => format!("!!binary \"{}\"", base64_of(&bytes)),
                 },
                 (value, Format::Yaml) => plain_value(&value).unwrap_or_default(),
-                (value, Format::Json) => json_value(&value),
+                (value, _) => json_value(&value),
             },
             Tree::Mapping(items) => {
                 let entries = items.iter().filter_map(|item| match item {
@@ -219,42 +219,12 @@ pub(crate) fn feed_items(items: &[Item], writer: &mut Writer) {
     }
 }
 
-fn feed_scalar(value: &Value<'_>, writer: &mut Writer) {
+pub(crate) fn feed_scalar(value: &Value<'_>, writer: &mut Writer) {
     match value {
         Value::String(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => writer.string(text),
             Err(_) => writer.plain(&format!("!!binary {}", base64_of(bytes))),
         },
         value => writer.plain(&plain_value(value).unwrap_or_default()),
-    }
-}
-
-/// New documents, laid out as SOPS lays them out.
-///
-/// `indent` is the number of spaces of a level: from 2 to 9 for YAML, where SOPS' own 4 is the default; any for JSON,
-/// where a tab is the default. JSON has room for one branch and for no comments; further branches are left out.
-pub fn write(branches: &[Tree], format: Format, indent: Option<usize>) -> Wiping<Vec<u8>> {
-    match format {
-        Format::Yaml => {
-            let mut writer = Writer::new(indent.unwrap_or(4));
-            for branch in branches {
-                writer.start_document();
-                if let Tree::Mapping(items) = branch {
-                    feed_items(items, &mut writer);
-                }
-                writer.end_document();
-            }
-            let mut text = writer.finish();
-            Wiping::new(std::mem::take(&mut *text).into_bytes())
-        }
-        Format::Json => {
-            let indent = indent.map_or_else(|| "\t".to_owned(), |spaces| " ".repeat(spaces));
-            let mut text = String::new();
-            if let Some(branch) = branches.first() {
-                branch.write_json(&mut text, &indent, 0);
-                text.push('\n');
-            }
-            Wiping::new(text.into_bytes())
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! the value by the caller.
 
 mod block;
+pub(crate) mod flat;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -44,6 +45,8 @@ pub(crate) enum Place {
 pub(crate) fn place(node: Node<'_>) -> Place {
     match &node.document.source {
         Source::Json(text) => Place::Whole(text.span(node.data().node).range()),
+        Source::Flat(text) => Place::Whole(text.token(node.data().node).span.range()),
+        Source::Binary(_) => Place::Whole(0..node.document.text().len()),
         Source::Yaml(stream) => yaml_place(stream, stream.node_by_number(node.data().node as usize)),
     }
 }
@@ -97,6 +100,10 @@ pub(crate) enum Quote {
     None,
     Single,
     Double,
+    /// Three double ones, in INI.
+    Triple,
+    /// Backquotes, in INI.
+    Back,
 }
 
 impl Quote {
@@ -105,6 +112,8 @@ impl Quote {
             Quote::None => "",
             Quote::Single => "'",
             Quote::Double => "\"",
+            Quote::Triple => "\"\"\"",
+            Quote::Back => "`",
         }
     }
 }
@@ -118,7 +127,11 @@ pub(crate) enum Encrypted {
 }
 
 pub(crate) fn encrypted(node: Node<'_>, text: &str) -> Encrypted {
-    let Source::Yaml(stream) = &node.document.source else { return Encrypted::Quoted(Quote::Double) };
+    let stream = match &node.document.source {
+        Source::Yaml(stream) => stream,
+        Source::Flat(source) => return Encrypted::Quoted(source.token(node.data().node).quote),
+        Source::Json(_) | Source::Binary(_) => return Encrypted::Quoted(Quote::Double),
+    };
     let scalar = stream.node_by_number(node.data().node as usize);
     Encrypted::Quoted(match encrypted_style(node, scalar) {
         Style::SingleQuoted => Quote::Single,
@@ -141,7 +154,11 @@ fn encrypted_style(node: Node<'_>, scalar: bulla_yaml::Node<'_>) -> Style {
 
 /// Does the node lie in brackets or braces?
 pub(crate) fn in_flow(node: Node<'_>) -> bool {
-    let Source::Yaml(stream) = &node.document.source else { return true };
+    let stream = match &node.document.source {
+        Source::Yaml(stream) => stream,
+        Source::Json(_) => return true,
+        Source::Flat(_) | Source::Binary(_) => return false,
+    };
     let Some(parent) = node.parent() else { return false };
     // Flow context has no block context in it, so the nearest container decides.
     stream.node_by_number(parent.data().node as usize).target().style() == Style::Flow
@@ -151,6 +168,8 @@ pub(crate) fn in_flow(node: Node<'_>) -> bool {
 pub(crate) fn rendered(node: Node<'_>, value: &Value<'_>, mode: Mode) -> String {
     match &node.document.source {
         Source::Json(_) => json_value(value),
+        Source::Flat(text) => flat::rendered(text.format, text.token(node.data().node), value),
+        Source::Binary(_) => flat::text_of(value).into_owned(),
         Source::Yaml(stream) => {
             let scalar = stream.node_by_number(node.data().node as usize);
             yaml_value(value, scalar.style(), in_flow(node), mode, Some((stream, scalar)))
@@ -160,7 +179,17 @@ pub(crate) fn rendered(node: Node<'_>, value: &Value<'_>, mode: Mode) -> String 
 
 /// The quotes between which `text`, as it is, is the spelling that it gets when it is restored; `None` if that is another.
 pub(crate) fn restored_quote(node: Node<'_>, text: &str) -> Option<Quote> {
-    let Source::Yaml(stream) = &node.document.source else { return None };
+    let stream = match &node.document.source {
+        Source::Yaml(stream) => stream,
+        Source::Flat(source) if source.format == Format::Dotenv => {
+            return (!text.contains('\n')).then_some(Quote::None);
+        }
+        Source::Flat(source) => {
+            let quote = source.token(node.data().node).quote;
+            return flat::fits(text, quote).then_some(quote);
+        }
+        Source::Json(_) | Source::Binary(_) => return None,
+    };
     let scalar = stream.node_by_number(node.data().node as usize);
     match scalar.style() {
         Style::Plain if stays_plain(text, in_flow(node), Mode::Restored, scalar.tag().is_some()) => Some(Quote::None),
@@ -178,6 +207,8 @@ fn is_simple(text: &str) -> bool {
 pub(crate) fn restores(node: Node<'_>, value: &Value<'_>) -> bool {
     match &node.document.source {
         Source::Json(_) => json_value(value) == node.spelling(),
+        Source::Flat(text) => flat::rendered(text.format, text.token(node.data().node), value) == node.spelling(),
+        Source::Binary(_) => true,
         Source::Yaml(stream) => {
             let scalar = stream.node_by_number(node.data().node as usize);
             if !keeps_properties(scalar) || scalar.kind() == bulla_yaml::Kind::Alias {
@@ -268,7 +299,7 @@ fn yaml_float(value: f64) -> String {
 }
 
 /// The shortest spelling that reads back, with an exponent of `digits` digits below 10^`low` and from 10^`high`.
-fn shortest(value: f64, low: i32, high: i32, digits: usize) -> String {
+pub(crate) fn shortest(value: f64, low: i32, high: i32, digits: usize) -> String {
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
@@ -337,6 +368,11 @@ pub(crate) fn reads_as(spelling: &str, value: &Value<'_>, format: Format) -> boo
         only.key() == Some("k") && only.data().kind == EntryKind::Scalar && same_value(&only.value(), value)
     };
     match format {
+        Format::Dotenv | Format::Ini => match value {
+            Value::String(bytes) => str::from_utf8(bytes).is_ok_and(|text| flat::reads_as(spelling, text, format)),
+            _ => false,
+        },
+        Format::Binary => false,
         Format::Json => {
             let document = format!("{{\"k\":{spelling}}}");
             json::read(Wiping::new(document.into_bytes())).is_ok_and(|document| same(&document))

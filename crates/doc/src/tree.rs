@@ -7,7 +7,7 @@ use bulla_wipe::Wiping;
 use bulla_yaml::{Position, Timestamp};
 
 use crate::error::ParseError;
-use crate::{Format, json, spell, yaml};
+use crate::{Format, flat, json, spell, yaml};
 
 /// A file that was read. Its bytes are wiped when it is dropped.
 pub struct Document {
@@ -22,6 +22,10 @@ pub struct Document {
 pub(crate) enum Source {
     Yaml(bulla_yaml::Stream),
     Json(json::Text),
+    /// dotenv and INI.
+    Flat(flat::Text),
+    /// Bytes that are one value.
+    Binary(Wiping<Vec<u8>>),
 }
 
 /// One node of the tree. They lie in one array, each before its content.
@@ -31,9 +35,9 @@ pub(crate) struct Entry {
     pub(crate) alias: bool,
     pub(crate) expanded: bool,
     pub(crate) anchored: bool,
-    /// The format's own node; of a comment, where its text begins.
+    /// The format's own node; of a comment of YAML, where its text begins.
     pub(crate) node: u32,
-    /// The format's own node of the key; of a comment, where its text ends.
+    /// The format's own node of the key; of a comment of YAML, where its text ends.
     pub(crate) key: u32,
     pub(crate) parent: u32,
     /// Behind its last descendant.
@@ -48,6 +52,9 @@ pub(crate) enum EntryKind {
     Comment,
     InlineComment,
 }
+
+/// The one key of a binary file.
+pub(crate) const BINARY_KEY: &str = "data";
 
 /// No key, no parent.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -122,14 +129,18 @@ impl Document {
         match format {
             Format::Yaml => yaml::read(bytes),
             Format::Json => json::read(bytes),
+            Format::Dotenv | Format::Ini => flat::read(bytes, format),
+            Format::Binary => Ok(flat::binary(bytes)),
         }
     }
 
     /// Which format it was read as.
     pub fn format(&self) -> Format {
-        match self.source {
+        match &self.source {
             Source::Yaml(_) => Format::Yaml,
             Source::Json(_) => Format::Json,
+            Source::Flat(text) => text.format,
+            Source::Binary(_) => Format::Binary,
         }
     }
 
@@ -138,6 +149,8 @@ impl Document {
         match &self.source {
             Source::Yaml(stream) => stream.to_bytes(),
             Source::Json(text) => Wiping::new(text.text().as_bytes().to_vec()),
+            Source::Flat(text) => Wiping::new(text.text().as_bytes().to_vec()),
+            Source::Binary(bytes) => Wiping::new(bytes.to_vec()),
         }
     }
 
@@ -156,14 +169,18 @@ impl Document {
         match &self.source {
             Source::Yaml(stream) => stream.position(offset as u32),
             Source::Json(text) => text.position(offset),
+            Source::Flat(text) => text.position(offset),
+            Source::Binary(_) => Position { line: 1, column: 1 },
         }
     }
 
-    /// The characters of the file, without byte order mark.
+    /// The characters of the file; of YAML without byte order mark. Bytes of a binary file that are no text are none.
     pub fn text(&self) -> &str {
         match &self.source {
             Source::Yaml(stream) => stream.text(),
             Source::Json(text) => text.text(),
+            Source::Flat(text) => text.text(),
+            Source::Binary(bytes) => str::from_utf8(bytes).unwrap_or_default(),
         }
     }
 }
@@ -214,6 +231,8 @@ impl<'d> Node<'d> {
         Some(match &self.document.source {
             Source::Yaml(stream) => stream.node_by_number(data.key as usize).target().value(),
             Source::Json(text) => text.string(data.key),
+            Source::Flat(text) => text.string(data.key),
+            Source::Binary(_) => BINARY_KEY,
         })
     }
 
@@ -245,6 +264,8 @@ impl<'d> Node<'d> {
                 yaml::value(stream.node_by_number(data.node as usize).target()).unwrap_or(Value::Null)
             }
             Source::Json(text) => text.value(data.node),
+            Source::Flat(text) => text.value(data.node),
+            Source::Binary(bytes) => Value::String(Cow::Borrowed(bytes)),
         }
     }
 
@@ -257,6 +278,8 @@ impl<'d> Node<'d> {
         match &self.document.source {
             Source::Yaml(stream) => yaml::text(stream.node_by_number(data.node as usize).target()),
             Source::Json(text) => text.is_string(data.node).then(|| text.string(data.node)),
+            Source::Flat(text) => Some(text.string(data.node)),
+            Source::Binary(bytes) => str::from_utf8(bytes).ok(),
         }
     }
 
@@ -270,14 +293,17 @@ impl<'d> Node<'d> {
                 if scalar.tag().is_none() { scalar.is_string() } else { self.as_str().is_some() }
             }
             Source::Json(text) => text.is_string(data.node),
+            Source::Flat(_) => true,
+            Source::Binary(bytes) => str::from_utf8(bytes).is_ok(),
         }
     }
 
-    /// Text of a comment behind its `#`; empty for anything else.
+    /// Text of a comment behind its `#`; empty for anything else. In INI it may be of several lines.
     pub fn comment(self) -> &'d str {
         let data = self.data();
-        match data.kind {
-            EntryKind::Comment | EntryKind::InlineComment => {
+        match (data.kind, &self.document.source) {
+            (EntryKind::Comment | EntryKind::InlineComment, Source::Flat(text)) => text.string(data.node),
+            (EntryKind::Comment | EntryKind::InlineComment, _) => {
                 &self.document.text()[data.node as usize..data.key as usize]
             }
             _ => "",
@@ -319,6 +345,9 @@ impl<'d> Node<'d> {
     pub fn position(self) -> Position {
         let data = self.data();
         let offset = match (&self.document.source, data.kind) {
+            (Source::Flat(text), _) if data.key != NONE => text.token(data.key).span.start,
+            (Source::Flat(text), _) => text.token(data.node).span.start,
+            (Source::Binary(_), _) => 0,
             (_, EntryKind::Comment | EntryKind::InlineComment) => data.node,
             (Source::Yaml(stream), _) if data.key != NONE => stream.node_by_number(data.key as usize).span().start,
             (Source::Yaml(stream), _) => stream.node_by_number(data.node as usize).span().start,

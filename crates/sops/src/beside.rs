@@ -45,21 +45,24 @@ impl Opened<'_> {
             before: None,
             new_metadata: None,
             cut_last_break: false,
+            binary: None,
         };
         Ok(seal.apply(&document, rng)?.0)
     }
 
     /// The metadata of this file, groups of keys and all, for one in which everything is encrypted.
     fn keys_for(&self, selector: &Selector, last_modified: LastModified) -> Tree {
-        let branch = self.file.document().branches().next();
-        let entry = branch.and_then(|branch| branch.get(METADATA_KEY)).filter(|entry| entry.kind() == Kind::Mapping);
+        let document = self.file.document();
+        let key = document.format().metadata_key();
+        let entry =
+            document.branches().next().and_then(|branch| branch.get(key)).filter(|entry| entry.kind() == Kind::Mapping);
         let Some(Tree::Mapping(items)) = entry.map(Tree::copy_of) else {
             // Of a format in which the metadata is no mapping.
             let metadata = self.file.metadata();
             let keys = Wrapped { groups: metadata.groups.clone(), threshold: metadata.threshold() };
             let new = NewMetadata {
                 keys: &keys,
-                selector,
+                selector: Some(selector),
                 mac_only_encrypted: false,
                 last_modified,
                 version: &metadata.version,

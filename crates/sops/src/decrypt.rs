@@ -13,10 +13,11 @@ use bulla_crypto::{DataKey, EncryptedValue, Mac, SecretBytes, ValueCipher, Value
 use bulla_doc::{Document, Edits, Format, ParseError, Scalar, Tree, Value};
 use bulla_wipe::Wiping;
 
+use crate::binary;
 use crate::chunks::{CHUNK, in_chunks};
 use crate::file::EncryptedFile;
 use crate::keyring::{DataKeyError, KeyRing};
-use crate::metadata::{METADATA_KEY, MetadataError};
+use crate::metadata::MetadataError;
 use crate::path::{MOST_PLACES, Place};
 use crate::spelling;
 use crate::subtree::tree_of;
@@ -80,6 +81,11 @@ pub enum DecryptError {
          put in another order, by hand or by a merge"
     )]
     MacMismatch,
+    /// It was not a binary file.
+    #[error(
+        "the file holds no text `data` at its top, so it is no binary file: it was encrypted as JSON, or from another format"
+    )]
+    NoData,
     /// The document is too deep to be worked on.
     #[error(transparent)]
     TooDeep(#[from] PathsTooLong),
@@ -167,6 +173,9 @@ impl<'e> Opened<'e> {
         let document = file.document();
         let plan = Plan::new(document, &file.metadata().selector, TYPED_COMMENT_ITEMS)?;
         let cipher = ValueCipher::new(key);
+        if file.format() == Format::Binary && binary::data(&plan).is_none() {
+            return Err(DecryptError::NoData);
+        }
         let mut opened = Self { file, plan, cipher, chunks: Vec::new() };
         let mut mac = if file.metadata().mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
         let mut first = 0;
@@ -190,9 +199,16 @@ impl<'e> Opened<'e> {
 
     /// The document without metadata, every value in its place as it was before it was encrypted.
     pub fn to_plain(&self) -> Wiping<Vec<u8>> {
+        if self.file.format() == Format::Binary {
+            let data = binary::data(&self.plan).map(|number| self.value(number));
+            return Wiping::new(match data {
+                Some(Value::String(bytes)) => bytes.into_owned(),
+                _ => Vec::new(),
+            });
+        }
         let mut edits = Edits::new(self.file.document());
         self.restore(&mut edits, false);
-        bulla_doc::without_metadata(&mut edits, METADATA_KEY);
+        bulla_doc::without_metadata(&mut edits, self.file.document().format().metadata_key());
         self.with_last_break(edits.apply())
     }
 
@@ -236,9 +252,10 @@ impl<'e> Opened<'e> {
                 continue;
             }
             match leaf.role {
-                Role::Comment => {
-                    edits.set_comment(leaf.node, std::str::from_utf8(self.text(number)).unwrap_or_default());
-                }
+                Role::Comment => match spelling {
+                    Some(range) => edits.set_comment_spelling(leaf.node, self.spelling(number, range)),
+                    None => edits.set_comment(leaf.node, std::str::from_utf8(self.text(number)).unwrap_or_default()),
+                },
                 Role::CommentItem if keep_items => {}
                 Role::CommentItem => {
                     let text = std::str::from_utf8(self.text(number)).unwrap_or_default();
@@ -372,10 +389,20 @@ impl<'e> Opener<'_, 'e> {
     ) -> Result<Outcome, ValueFault> {
         if leaf.role == Role::Comment {
             let Some(value) = EncryptedValue::parse(leaf.node.comment()) else { return Ok(Outcome::Plain) };
+            // Another comment below it would be lost with it.
+            let is_whole = !value.rest.contains('\n');
             return Ok(match self.cipher.decrypt_into(&value, path, plaintext) {
-                Ok(_) if is_one_line(plaintext.expose_secret()) => {
+                Ok(_) if is_whole && is_comment(plaintext.expose_secret(), self.format) => {
+                    let spelling = spelling::open(self.cipher, value.rest, path);
                     let text = append(texts, plaintext.expose_secret());
-                    Outcome::Opened { kind: ValueKind::Comment, text, spelling: None }
+                    let read = std::str::from_utf8(plaintext.expose_secret()).unwrap_or_default();
+                    let spelling = spelling.filter(|spelling| {
+                        let spelling = std::str::from_utf8(spelling.expose_secret());
+                        self.format == Format::Ini
+                            && spelling.is_ok_and(|spelling| bulla_doc::comment_reads(spelling, read))
+                    });
+                    let spelling = spelling.map(|spelling| append(texts, spelling.expose_secret()));
+                    Outcome::Opened { kind: ValueKind::Comment, text, spelling }
                 }
                 _ => Outcome::Unreadable,
             });
@@ -394,7 +421,7 @@ impl<'e> Opener<'_, 'e> {
         let value = EncryptedValue::try_from(text)?;
         let kind = self.cipher.decrypt_into(&value, path, plaintext)?;
         if leaf.role == Role::CommentItem {
-            if !is_one_line(plaintext.expose_secret()) {
+            if !is_comment(plaintext.expose_secret(), self.format) {
                 return Err(ValueFault::Comment);
             }
         } else if kind == ValueKind::Comment {
@@ -423,8 +450,12 @@ fn append(texts: &mut Wiping<Vec<u8>>, bytes: &[u8]) -> (u32, u32) {
     (start, texts.len() as u32)
 }
 
-/// Can this text stand behind a `#`? What cannot was never a comment.
-fn is_one_line(text: &[u8]) -> bool {
-    let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+/// Can this text stand behind a `#`? What cannot was never a comment. A comment of INI may have several lines.
+fn is_comment(text: &[u8], format: Format) -> bool {
+    let breaks: &[char] = match format {
+        Format::Ini => &[],
+        Format::Dotenv => &['\n'],
+        Format::Yaml | Format::Json | Format::Binary => &['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'],
+    };
     std::str::from_utf8(text).is_ok_and(|text| !text.contains(breaks))
 }

@@ -17,8 +17,9 @@ use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
 use crate::before::Before;
+use crate::binary;
 use crate::decrypt::Opened;
-use crate::metadata::{LastModified, METADATA_KEY, has_metadata};
+use crate::metadata::{LastModified, entry_of};
 use crate::path::{Found, KeyPath, PathStep, Place, is_item};
 use crate::seal::{Seal, SealError, Summary};
 use crate::value::{self, MismatchedType};
@@ -131,6 +132,14 @@ pub enum EditError {
         /// Why.
         source: RemoveError,
     },
+    /// The format has no way to write it.
+    #[error("cannot write `{path}`")]
+    Unwritable {
+        /// Where it was to be.
+        path: KeyPath,
+        /// Why.
+        source: RemoveError,
+    },
     /// The edited text is no document.
     #[error("cannot read the edited document")]
     Parse(#[from] ParseError),
@@ -156,6 +165,9 @@ impl Opened<'_> {
         now: jiff::Timestamp,
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Edited, EditError> {
+        if self.file.format() == Format::Binary {
+            return self.change_binary(changes, now, rng);
+        }
         let start = self.restored()?;
         let mut changed = None;
         for change in changes {
@@ -168,7 +180,7 @@ impl Opened<'_> {
         // The last value is what it was, whatever comes to stand last.
         let cut_last_break = loses_last_break(&start) && last_text(&start) == last_text(&document);
         let before = Before::new(self);
-        self.seal(&document, &before, &|text| before.is_comment_item(text), cut_last_break, now, rng)
+        self.seal(&document, None, &before, &|text| before.is_comment_item(text), cut_last_break, now, rng)
     }
 
     /// Seals the document as it is once more: nothing but the date and the MAC is new.
@@ -176,9 +188,14 @@ impl Opened<'_> {
     /// # Errors
     /// [`EditError`]
     pub fn renew(&self, now: jiff::Timestamp, rng: &mut (dyn CryptoRng + Send)) -> Result<Edited, EditError> {
-        let document = self.restored()?;
         let before = Before::new(self);
-        self.seal(&document, &before, &|text| before.is_comment_item(text), loses_last_break(&document), now, rng)
+        if self.file.format() == Format::Binary {
+            let plain = self.to_plain();
+            let document = binary::with_place(self.file.document(), &plain)?;
+            return self.seal(&document, Some(&plain), &before, NO_COMMENT_ITEMS, false, now, rng);
+        }
+        let document = self.restored()?;
+        self.seal(&document, None, &before, &|text| before.is_comment_item(text), loses_last_break(&document), now, rng)
     }
 
     /// The document with its values decrypted and its metadata in it.
@@ -201,27 +218,57 @@ impl Opened<'_> {
         if *self.to_plain() == *plain {
             return Ok(self.unchanged());
         }
+        if self.file.format() == Format::Binary {
+            let document = binary::with_place(self.file.document(), plain)?;
+            return self.seal(&document, Some(plain), &Before::new(self), NO_COMMENT_ITEMS, false, now, rng);
+        }
         let document = Document::parse(plain, self.file.document().format())?;
         if document.branches().len() == 0 {
             return Err(EditError::Empty);
         }
-        if has_metadata(&document)
-            && let Some(entry) = document.branches().find_map(|branch| branch.get(METADATA_KEY))
-        {
+        if let Some(entry) = entry_of(&document) {
             return Err(EditError::Metadata(Place::of(entry, &document)));
         }
-        let document = bulla_doc::with_metadata_of(&document, self.file.document(), METADATA_KEY)?;
+        let document = bulla_doc::with_metadata_of(&document, self.file.document(), document.format().metadata_key())?;
         let cut_last_break = loses_last_break(&document);
-        self.seal(&document, &Before::new(self), NO_COMMENT_ITEMS, cut_last_break, now, rng)
+        self.seal(&document, None, &Before::new(self), NO_COMMENT_ITEMS, cut_last_break, now, rng)
+    }
+
+    /// The one value can be set, and nothing else.
+    fn change_binary(
+        &self,
+        changes: Vec<Change>,
+        now: jiff::Timestamp,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Edited, EditError> {
+        let mut plain = None;
+        for change in changes {
+            plain = Some(match change {
+                Change::Set { path, value } if path == binary::path() => match value {
+                    NewValue::Text(text) => text.into_bytes(),
+                    NewValue::Tree(Tree::Scalar(Scalar::String(bytes))) => bytes,
+                    NewValue::Tree(_) => return Err(binary::refused(path)),
+                },
+                Change::Set { path, .. } | Change::Insert { path, .. } | Change::Remove { path } => {
+                    return Err(binary::refused(path));
+                }
+            });
+        }
+        match plain {
+            Some(plain) => self.update(&plain, now, rng),
+            None => Ok(self.unchanged()),
+        }
     }
 
     fn unchanged(&self) -> Edited {
         Edited { bytes: self.file.document().to_bytes(), summary: None }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "they are what a change and an edited text differ in")]
     fn seal(
         &self,
         document: &Document,
+        binary: Option<&[u8]>,
         before: &Before<'_>,
         is_comment_item: IsCommentItem<'_>,
         cut_last_break: bool,
@@ -238,6 +285,7 @@ impl Opened<'_> {
             before: Some(before),
             new_metadata: None,
             cut_last_break,
+            binary,
         };
         let (bytes, summary) = seal.apply(document, rng)?;
         Ok(Edited { bytes, summary: Some(summary) })
@@ -246,12 +294,12 @@ impl Opened<'_> {
 
 /// Does the last value lose a line break when the metadata behind it is taken away? Only in a file that ends without one.
 fn loses_last_break(document: &Document) -> bool {
-    if document.format() == Format::Json || document.text().ends_with(['\n', '\r']) {
+    if document.format() != Format::Yaml || document.text().ends_with(['\n', '\r']) {
         return false;
     }
     let Some(text) = last_text(document) else { return false };
     let mut edits = Edits::new(document);
-    bulla_doc::without_metadata(&mut edits, METADATA_KEY);
+    bulla_doc::without_metadata(&mut edits, document.format().metadata_key());
     let plain = Document::parse(&edits.apply(), document.format());
     plain.is_ok_and(|plain| lacks_last_break(&plain, text.as_bytes()))
 }
@@ -260,7 +308,7 @@ impl Change {
     /// The document with this change, still plain.
     fn apply(self, document: &Document) -> Result<Wiping<Vec<u8>>, EditError> {
         let (Self::Set { path, .. } | Self::Insert { path, .. } | Self::Remove { path }) = &self;
-        if !matches!(path.steps.first(), Some(PathStep::Key(key)) if key != METADATA_KEY) {
+        if !matches!(path.steps.first(), Some(PathStep::Key(key)) if !is_reserved(key, document.format())) {
             return Err(EditError::Reserved { path: path.clone() });
         }
         let mut edits = Edits::new(document);
@@ -282,6 +330,11 @@ impl Change {
         }
         Ok(edits.apply())
     }
+}
+
+/// Is this a key of the metadata?
+fn is_reserved(key: &str, format: Format) -> bool {
+    key == format.metadata_key() || (format == Format::Dotenv && key.starts_with(format.metadata_key()))
 }
 
 impl NewValue {
@@ -313,6 +366,8 @@ fn set<'d>(edits: &mut Edits<'d>, document: &'d Document, node: Node<'d>, value:
             Tree::Scalar(Scalar::from(&value))
         }
     };
+    let container = node.parent().unwrap_or(node);
+    accept(edits, document, container, node.key(), &tree)?;
     match &tree {
         Tree::Scalar(scalar) if node.kind() == Kind::Scalar && !node.is_alias() => {
             if node.value() != scalar.as_value() {
@@ -322,6 +377,29 @@ fn set<'d>(edits: &mut Edits<'d>, document: &'d Document, node: Node<'d>, value:
         _ => edits.set_tree(node, &tree),
     }
     Ok(())
+}
+
+/// Sees that the file can hold `tree` in `container`.
+fn accept(
+    edits: &Edits<'_>,
+    document: &Document,
+    container: Node<'_>,
+    key: Option<&str>,
+    tree: &Tree,
+) -> Result<(), EditError> {
+    edits.accepts(container, key, tree).map_err(|source| {
+        let mut path = KeyPath::of(container, document);
+        path.steps.extend(key.map(|key| PathStep::Key(key.to_owned())));
+        EditError::Unwritable { path, source }
+    })
+}
+
+/// The containers that `steps` lead into, with `tree` in the innermost.
+fn tree_at(steps: &[PathStep], tree: Tree) -> Tree {
+    steps.iter().rev().fold(tree, |tree, step| match step {
+        PathStep::Key(key) => Tree::mapping([(key.as_str(), tree)]),
+        PathStep::Index(_) => Tree::sequence([tree]),
+    })
 }
 
 /// Puts an item before another one.
@@ -342,27 +420,29 @@ fn make<'d>(
     document: &'d Document,
     path: &KeyPath,
     found: Found<'d>,
-    mut tree: Tree,
+    tree: Tree,
 ) -> Result<(), EditError> {
     let Some((node, (first, rest))) = found.node.zip(path.steps[found.steps..].split_first()) else {
         return Err(not_found(path.clone(), found));
     };
+    let tree = tree_at(rest, tree);
     let place = || Place::of(node, document);
+    if let PathStep::Key(key) = first
+        && node.kind() == Kind::Mapping
+    {
+        accept(edits, document, node, Some(key), &tree)?;
+    }
     if node.is_expanded() || node.is_alias() {
         return Err(EditError::InAlias(place()));
     }
-    for step in rest.iter().rev() {
-        tree = match step {
-            PathStep::Key(key) => Tree::mapping([(key.as_str(), tree)]),
-            PathStep::Index(_) => Tree::sequence([tree]),
-        };
-    }
     match (node.kind(), first) {
         // New values come before the metadata, wherever that is.
-        (Kind::Mapping, PathStep::Key(key)) => match node.get(METADATA_KEY).filter(|_| node.parent().is_none()) {
-            Some(metadata) => edits.insert_before(metadata, Some(key), &tree),
-            None => edits.append(node, key, &tree),
-        },
+        (Kind::Mapping, PathStep::Key(key)) => {
+            match node.get(document.format().metadata_key()).filter(|_| node.parent().is_none()) {
+                Some(metadata) => edits.insert_before(metadata, Some(key), &tree),
+                None => edits.append(node, key, &tree),
+            }
+        }
         (Kind::Sequence, PathStep::Index(index)) => {
             let length = node.children().filter(|item| is_item(*item)).count();
             if *index > length {

@@ -11,7 +11,8 @@ use bulla_doc::{Document, Format, ParseError, Step, Tree};
 use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
-use crate::metadata::{FORMAT_VERSION, LastModified, METADATA_KEY, Metadata, NewMetadata, has_metadata};
+use crate::binary;
+use crate::metadata::{FORMAT_VERSION, LastModified, Metadata, NewMetadata, entry_of};
 use crate::path::Place;
 use crate::seal::{Seal, SealError, Summary};
 use crate::selector::Selector;
@@ -96,13 +97,33 @@ pub async fn encrypt(
     recipe: &Recipe<'_>,
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<Encrypted, EncryptError> {
-    encrypt_document(Document::parse(plain, format)?, recipe, None, Vec::new(), rng).await
+    encrypt_plain(Wiping::new(plain.to_vec()), format, recipe, None, Vec::new(), rng).await
 }
 
-/// Encrypts a document that was read. `before` is the metadata that it had: its version and the dates of its keys stay. `others` are
-/// fields that only other programs know.
-pub(crate) async fn encrypt_document(
+/// Encrypts a plain file. `before` is the metadata that it had: its version and the dates of its keys stay. `others` are fields that only
+/// other programs know.
+pub(crate) async fn encrypt_plain(
+    plain: Wiping<Vec<u8>>,
+    format: Format,
+    recipe: &Recipe<'_>,
+    before: Option<&Metadata>,
+    others: Vec<(String, Tree)>,
+    rng: &mut (dyn CryptoRng + Send),
+) -> Result<Encrypted, EncryptError> {
+    if format == Format::Binary {
+        // One value, all of it encrypted, whatever the recipe says.
+        let selector = &Selector::default();
+        let recipe = Recipe { selector, mac_only_encrypted: false, ..*recipe };
+        let document = Document::parse(binary::EMPTY, Format::Json)?;
+        let document = binary::with_place(&document, &plain)?;
+        return encrypt_document(document, Some(&plain), &recipe, before, others, rng).await;
+    }
+    encrypt_document(Document::parse_owned(plain, format)?, None, recipe, before, others, rng).await
+}
+
+async fn encrypt_document(
     document: Document,
+    binary: Option<&[u8]>,
     recipe: &Recipe<'_>,
     before: Option<&Metadata>,
     others: Vec<(String, Tree)>,
@@ -117,7 +138,7 @@ pub(crate) async fn encrypt_document(
     }
     let metadata = NewMetadata {
         keys: &keys,
-        selector: recipe.selector,
+        selector: binary.is_none().then_some(recipe.selector),
         mac_only_encrypted: recipe.mac_only_encrypted,
         last_modified,
         version: before.map_or(FORMAT_VERSION, |before| before.version.as_str()),
@@ -132,6 +153,7 @@ pub(crate) async fn encrypt_document(
         before: None,
         new_metadata: Some(&metadata),
         cut_last_break: false,
+        binary,
     };
     let (bytes, summary) = seal_new(&seal, document, rng)?;
     if summary.encrypted == 0 && summary.plain > 0 && recipe.nothing_selected == NothingSelected::Refuse {
@@ -150,12 +172,15 @@ fn seal_new(
     document: Document,
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<(Wiping<Vec<u8>>, Summary), EncryptError> {
-    let ends_in_line = document.format() == Format::Json || document.text().ends_with(['\n', '\r']);
-    let Some(metadata) = seal.new_metadata.filter(|_| !ends_in_line || has_last_comments(&document)) else {
+    let ends_in_line = document.format() != Format::Yaml || document.text().ends_with(['\n', '\r']);
+    let is_yaml = document.format() == Format::Yaml;
+    let Some(metadata) = seal.new_metadata.filter(|_| !ends_in_line || (is_yaml && has_last_comments(&document)))
+    else {
         return Ok(seal.apply(&document, rng)?);
     };
     // The metadata behind the last comments decides where they belong, so it must be there before anything is decided.
-    let with_metadata = bulla_doc::with_metadata(&document, METADATA_KEY, &metadata.to_tree(NO_MAC_YET))?;
+    let with_metadata =
+        bulla_doc::with_metadata(&document, document.format().metadata_key(), &metadata.to_tree(NO_MAC_YET))?;
     let cut_last_break = last_text(&with_metadata).is_some_and(|text| lacks_last_break(&document, text.as_bytes()));
     drop(document);
     Ok(Seal { new_metadata: None, cut_last_break, ..*seal }.apply(&with_metadata, rng)?)
@@ -186,11 +211,8 @@ fn check(document: &Document) -> Result<(), EncryptError> {
     if document.branches().len() == 0 {
         return Err(EncryptError::Empty);
     }
-    if has_metadata(document) {
-        let entry = document.branches().find_map(|branch| branch.get(METADATA_KEY));
-        return Err(
-            entry.map_or(EncryptError::Empty, |entry| EncryptError::AlreadyEncrypted(Place::of(entry, document)))
-        );
+    if let Some(entry) = entry_of(document) {
+        return Err(EncryptError::AlreadyEncrypted(Place::of(entry, document)));
     }
     Ok(())
 }

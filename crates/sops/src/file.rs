@@ -4,6 +4,7 @@ use bulla_crypto::DataKey;
 use bulla_doc::{Document, Format};
 use bulla_wipe::Wiping;
 
+use crate::binary;
 use crate::decrypt::{DecryptError, Opened, ReadError};
 use crate::keyring::{self, DataKeyError, KeyRing};
 use crate::metadata::Metadata;
@@ -13,6 +14,7 @@ use crate::metadata::Metadata;
 pub struct EncryptedFile {
     document: Document,
     metadata: Metadata,
+    format: Format,
 }
 
 impl EncryptedFile {
@@ -29,9 +31,17 @@ impl EncryptedFile {
     /// # Errors
     /// As [`EncryptedFile::read`].
     pub fn read_owned(bytes: Wiping<Vec<u8>>, format: Format) -> Result<Self, ReadError> {
-        let document = Document::parse_owned(bytes, format)?;
+        let document = match format {
+            Format::Binary => binary::read(bytes)?,
+            _ => Document::parse_owned(bytes, format)?,
+        };
         let metadata = Metadata::read(&document)?;
-        Ok(Self { document, metadata })
+        Ok(Self { document, metadata, format })
+    }
+
+    /// The format of the plain document. Of a binary file [`EncryptedFile::document`] is the JSON that it is wrapped in.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The document as it was read.

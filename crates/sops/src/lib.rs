@@ -20,7 +20,9 @@
 
 mod before;
 mod beside;
+mod binary;
 mod chunks;
+mod convert;
 pub mod danger;
 mod decrypt;
 mod edit;
@@ -41,6 +43,7 @@ mod value;
 mod walk;
 mod wrap;
 
+pub use convert::{ConvertError, convert};
 pub use decrypt::{DecryptError, Opened, ReadError, ValueFault, decrypt};
 pub use edit::{Change, EditError, Edited, NewValue};
 pub use encrypt::{EncryptError, Encrypted, NothingSelected, Recipe, encrypt};

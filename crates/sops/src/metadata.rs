@@ -32,7 +32,7 @@ pub(crate) use write::{NewMetadata, is_known_field, replace_keys, update};
 use crate::selector::{Selector, SelectorError, SelectorKind};
 use field::{Expected, Fields};
 
-/// Key of the entry at the top of each document.
+/// Key of the entry at the top of each document of YAML; [`bulla_doc::Format::metadata_key`] knows that of every format.
 pub const METADATA_KEY: &str = "sops";
 
 /// What is written as `version` of a new file: that of the SOPS whose format it is, to the letter. A reader refuses a file without
@@ -164,13 +164,18 @@ impl Metadata {
 
 /// Is there a `sops` entry at the top of any document?
 pub fn has_metadata(document: &Document) -> bool {
-    document.branches().any(|branch| branch.get(METADATA_KEY).is_some())
+    entry_of(document).is_some()
+}
+
+/// The first `sops` entry at the top of any document.
+pub(crate) fn entry_of(document: &Document) -> Option<Node<'_>> {
+    document.branches().find_map(|branch| branch.get(document.format().metadata_key()))
 }
 
 /// The entry of the first document.
 fn find(document: &Document) -> Result<Node<'_>, MetadataError> {
     let branch = document.branches().next().ok_or(MetadataError::NotEncrypted)?;
-    let mut entries = branch.children().filter(|entry| entry.key() == Some(METADATA_KEY));
+    let mut entries = branch.children().filter(|entry| entry.key() == Some(document.format().metadata_key()));
     let entry = entries.next().ok_or(MetadataError::NotEncrypted)?;
     if let Some(second) = entries.next() {
         return Err(MetadataError::Duplicate { position: second.position() });

@@ -8,13 +8,13 @@
 //! written later under the same data key would open for them, too. So a file whose readers change is rotated; what `sops updatekeys` does
 //! is in [`crate::danger`].
 
-use bulla_doc::{Document, Kind, Tree};
+use bulla_doc::{Kind, Tree};
 use bulla_keys::KeyId;
 use rand_core::CryptoRng;
 
 use crate::decrypt::Opened;
-use crate::encrypt::{EncryptError, Encrypted, Recipe, encrypt_document};
-use crate::metadata::{KeyEntry, METADATA_KEY, Metadata, is_known_field};
+use crate::encrypt::{EncryptError, Encrypted, Recipe, encrypt_plain};
+use crate::metadata::{KeyEntry, Metadata, is_known_field};
 use crate::selector::Selector;
 use crate::subtree::tree_of;
 use crate::wrap::needed;
@@ -92,14 +92,16 @@ impl Opened<'_> {
         recipe: &Recipe<'_>,
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Encrypted, EncryptError> {
-        let document = Document::parse_owned(self.to_plain(), self.file.document().format())?;
-        encrypt_document(document, recipe, Some(self.file.metadata()), self.unknown_fields(), rng).await
+        let before = Some(self.file.metadata());
+        encrypt_plain(self.to_plain(), self.file.format(), recipe, before, self.unknown_fields(), rng).await
     }
 
     /// Fields of the metadata that only others know.
     fn unknown_fields(&self) -> Vec<(String, Tree)> {
-        let branch = self.file.document().branches().next();
-        let entry = branch.and_then(|branch| branch.get(METADATA_KEY)).filter(|entry| entry.kind() == Kind::Mapping);
+        let document = self.file.document();
+        let branch = document.branches().next();
+        let key = document.format().metadata_key();
+        let entry = branch.and_then(|branch| branch.get(key)).filter(|entry| entry.kind() == Kind::Mapping);
         let fields = entry.into_iter().flat_map(bulla_doc::Node::children);
         let unknown = fields.filter_map(|field| Some((field.key().filter(|key| !is_known_field(key))?, field)));
         unknown.map(|(key, field)| (key.to_owned(), tree_of(field, &self.plan, &mut |_| None))).collect()

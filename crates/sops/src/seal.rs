@@ -16,7 +16,7 @@ use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
 use crate::before::Before;
-use crate::metadata::{self, LastModified, METADATA_KEY, NewMetadata};
+use crate::metadata::{self, LastModified, NewMetadata};
 use crate::path::{MOST_PLACES, Place};
 use crate::selector::{Selector, SelectorKind};
 use crate::subtree::tree_of;
@@ -92,6 +92,8 @@ pub(crate) struct Seal<'a> {
     pub(crate) new_metadata: Option<&'a NewMetadata<'a>>,
     /// Does the last value end in a line break only because the metadata stands behind it?
     pub(crate) cut_last_break: bool,
+    /// Of a binary file: what the one value of the document is, which can hold texts only.
+    pub(crate) binary: Option<&'a [u8]>,
 }
 
 impl Seal<'_> {
@@ -104,6 +106,9 @@ impl Seal<'_> {
         let mut plan = Plan::new(document, self.selector, self.is_comment_item)?;
         if self.cut_last_break {
             plan.cut_last_break();
+        }
+        if let Some(bytes) = self.binary {
+            plan.set_binary(bytes);
         }
         let jobs = Jobs::new(&plan, self.before, rng);
         let hash = || self.mac(&plan, document);
@@ -209,7 +214,7 @@ impl Seal<'_> {
             Some(metadata) => {
                 let tree = metadata.to_tree(mac);
                 for branch in document.branches() {
-                    edits.append(branch, METADATA_KEY, &tree);
+                    edits.append(branch, document.format().metadata_key(), &tree);
                 }
             }
         }

@@ -2,7 +2,9 @@
 
 use bulla_crypto::EncryptedValue;
 use bulla_doc::{Document, Format};
+use bulla_wipe::Wiping;
 
+use crate::binary;
 use crate::decrypt::ReadError;
 use crate::metadata::{Metadata, MetadataError, has_metadata};
 use crate::path::{MOST_PLACES, Place};
@@ -43,7 +45,13 @@ pub enum StatusError {
 /// # Errors
 /// [`StatusError`]
 pub fn status(bytes: &[u8], format: Format) -> Result<Option<Status>, StatusError> {
-    let document = Document::parse(bytes, format).map_err(ReadError::from)?;
+    let document = match format {
+        Format::Binary => match binary::read(Wiping::new(bytes.to_vec())) {
+            Err(ReadError::Metadata(MetadataError::NotEncrypted)) => return Ok(None),
+            document => document?,
+        },
+        _ => Document::parse(bytes, format).map_err(ReadError::from)?,
+    };
     let metadata = match Metadata::read(&document) {
         // A later document may have the entry; without the first one's it is broken.
         Err(MetadataError::NotEncrypted) if !has_metadata(&document) => return Ok(None),

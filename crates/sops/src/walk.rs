@@ -18,7 +18,7 @@ use std::ops::Range;
 use bulla_crypto::EncryptedValue;
 use bulla_doc::{Document, Kind, Node, NodeId, Step, Value};
 
-use crate::metadata::METADATA_KEY;
+use crate::binary;
 use crate::selector::{Level, Selector};
 
 /// Longest sum of the paths of all containers in bytes: what a document that nests thousands of levels may cost.
@@ -89,6 +89,8 @@ pub(crate) struct Plan<'d> {
     paths: Vec<u8>,
     /// The value that loses its last line break.
     cut: Option<NodeId>,
+    /// The value of a binary file, for which a text stands in the document.
+    binary: Option<(NodeId, &'d [u8])>,
 }
 
 impl<'d> Plan<'d> {
@@ -99,8 +101,9 @@ impl<'d> Plan<'d> {
         is_comment_item: IsCommentItem<'_>,
     ) -> Result<Self, PathsTooLong> {
         let mut walk = Walk {
-            plan: Plan { leaves: Vec::new(), aliases: Vec::new(), paths: Vec::new(), cut: None },
+            plan: Plan { leaves: Vec::new(), aliases: Vec::new(), paths: Vec::new(), cut: None, binary: None },
             selector,
+            metadata_key: document.format().metadata_key(),
             is_comment_item,
             frames: Vec::new(),
             anchored: HashMap::new(),
@@ -132,8 +135,23 @@ impl<'d> Plan<'d> {
         self.cut = last.filter(is_text).map(|leaf| leaf.node.id());
     }
 
+    /// From now on, the value of a binary file is `bytes`.
+    pub(crate) fn set_binary(&mut self, bytes: &'d [u8]) {
+        self.binary = binary::data(self).map(|number| (self.leaves[number].node.id(), bytes));
+    }
+
+    /// Is one value another than the document says?
+    pub(crate) fn is_binary(&self) -> bool {
+        self.binary.is_some()
+    }
+
     /// The value of a leaf.
     pub(crate) fn value(&self, leaf: &Leaf<'d>) -> Value<'d> {
+        if let Some((node, bytes)) = self.binary
+            && node == leaf.node.id()
+        {
+            return Value::String(bytes.into());
+        }
         match leaf.node.as_str() {
             Some(text) if self.cut == Some(leaf.node.id()) => Value::text(text.strip_suffix('\n').unwrap_or(text)),
             Some(text) => Value::text(text),
@@ -172,7 +190,8 @@ pub(crate) fn lacks_last_break(document: &Document, text: &[u8]) -> bool {
 
 /// The last value of a document, metadata left out; `None` if it is no text.
 pub(crate) fn last_text(document: &Document) -> Option<&str> {
-    let is_metadata = |entry: &Node<'_>| entry.key() == Some(METADATA_KEY);
+    let key = document.format().metadata_key();
+    let is_metadata = |entry: &Node<'_>| entry.key() == Some(key);
     let entries = document.branches().flat_map(|branch| branch.children().filter(move |entry| !is_metadata(entry)));
     let leaves = entries.flat_map(Node::walk).filter_map(|step| match step {
         Step::Leaf(leaf) if leaf.value() != Value::Null => Some(leaf),
@@ -184,6 +203,7 @@ pub(crate) fn last_text(document: &Document) -> Option<&str> {
 struct Walk<'d, 's> {
     plan: Plan<'d>,
     selector: &'s Selector,
+    metadata_key: &'static str,
     is_comment_item: IsCommentItem<'s>,
     frames: Vec<Frame>,
     /// Leaves of the nodes that aliases stand for.
@@ -219,7 +239,7 @@ impl<'d> Walk<'d, '_> {
     }
 
     fn is_metadata(&self, node: Node<'d>) -> bool {
-        self.frames.len() == 1 && node.key() == Some(METADATA_KEY)
+        self.frames.len() == 1 && node.key() == Some(self.metadata_key)
     }
 
     fn enter(&mut self, node: Node<'d>) -> Result<(), PathsTooLong> {

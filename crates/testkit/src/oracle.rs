@@ -294,8 +294,15 @@ struct Tree {
 
 #[derive(Deserialize)]
 struct Output {
-    #[serde(with = "base64_text")]
-    output: Vec<u8>,
+    /// An empty file is null.
+    #[serde(with = "base64_text::optional")]
+    output: Option<Vec<u8>>,
+}
+
+impl Output {
+    fn bytes(self) -> Vec<u8> {
+        self.output.unwrap_or_default()
+    }
 }
 
 impl Oracle {
@@ -327,7 +334,7 @@ impl Oracle {
             documents: &'a [YamlDocument],
             indent: u32,
         }
-        self.0.ask("yaml-encode", &Encode { documents, indent }).map(|Output { output }| output)
+        self.0.ask("yaml-encode", &Encode { documents, indent }).map(Output::bytes)
     }
 
     /// The tree that SOPS reads from a plain file, a branch a document.
@@ -350,13 +357,26 @@ impl Oracle {
     /// # Errors
     /// SOPS' own; [`Refusal::Panic`] for a tree that it cannot write.
     pub fn sops_emit(&self, branches: &[Branch], format: Format, indent: i32) -> Result<Vec<u8>, Refusal> {
+        self.emit(branches, format, indent, false)
+    }
+
+    /// What `sops decrypt --extract` prints of `value`.
+    ///
+    /// # Errors
+    /// SOPS' own; [`Refusal::Panic`] for a value that it cannot write.
+    pub fn sops_emit_value(&self, value: &Branch, format: Format, indent: i32) -> Result<Vec<u8>, Refusal> {
+        self.emit(std::slice::from_ref(value), format, indent, true)
+    }
+
+    fn emit(&self, branches: &[Branch], format: Format, indent: i32, value: bool) -> Result<Vec<u8>, Refusal> {
         #[derive(Serialize)]
         struct Emit<'a> {
             branches: &'a [Branch],
             format: Format,
             indent: i32,
+            value: bool,
         }
-        self.0.ask("sops-emit", &Emit { branches, format, indent }).map(|Output { output }| output)
+        self.0.ask("sops-emit", &Emit { branches, format, indent, value }).map(Output::bytes)
     }
 
     /// What `sops encrypt` would print.
@@ -364,7 +384,7 @@ impl Oracle {
     /// # Errors
     /// SOPS' own; [`Refusal::Panic`] where it would crash.
     pub fn sops_encrypt(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
-        self.0.ask("sops-encrypt", file).map(|Output { output }| output)
+        self.0.ask("sops-encrypt", file).map(Output::bytes)
     }
 
     /// What `sops decrypt` would print.
@@ -372,7 +392,7 @@ impl Oracle {
     /// # Errors
     /// As [`Oracle::sops_encrypt`].
     pub fn sops_decrypt(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
-        self.0.ask("sops-decrypt", file).map(|Output { output }| output)
+        self.0.ask("sops-decrypt", file).map(Output::bytes)
     }
 
     /// The tree of an encrypted file, decrypted, before SOPS prints it: its printer loses comments.
@@ -388,7 +408,7 @@ impl Oracle {
     /// # Errors
     /// As [`Oracle::sops_encrypt`].
     pub fn sops_library(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
-        self.0.ask("sops-library", file).map(|Output { output }| output)
+        self.0.ask("sops-library", file).map(Output::bytes)
     }
 
     /// What a controller of a cluster makes of a manifest in YAML that went through kustomize: JSON with sorted keys, its MAC overlooked.
@@ -396,7 +416,7 @@ impl Oracle {
     /// # Errors
     /// As [`Oracle::sops_encrypt`].
     pub fn sops_resource(&self, file: &WholeFile<'_>) -> Result<Vec<u8>, Refusal> {
-        self.0.ask("sops-resource", file).map(|Output { output }| output)
+        self.0.ask("sops-resource", file).map(Output::bytes)
     }
 
     /// What each of `paths` leads to in `input` by GJSON.

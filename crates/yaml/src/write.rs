@@ -69,6 +69,7 @@ impl Writer {
     /// Ends a document.
     pub fn end_document(&mut self) {
         if !self.levels[0].open {
+            self.trailing_comments();
             self.text.push_str("{}\n");
         }
         self.trailing_comments();
@@ -126,6 +127,24 @@ impl Writer {
         self.push_line_end();
     }
 
+    /// Lines behind a tag, as a literal block: go-yaml writes long `!!binary` so.
+    pub fn tagged_lines(&mut self, tag: &str, lines: &str) {
+        self.begin_value();
+        self.push_space();
+        self.text.push_str(tag);
+        self.text.push(' ');
+        let parent = self.level();
+        let indent = match parent.kind {
+            Container::Sequence => parent.indent + 2,
+            Container::Mapping => self.next_indent(parent.indent),
+        };
+        let block = literal(lines, indent, None);
+        let (header, lines) = block.split_once('\n').unwrap_or_default();
+        self.text.push_str(header);
+        self.push_line_end();
+        self.text.push_str(lines);
+    }
+
     /// Begins a mapping: value of the last key, or list item.
     pub fn start_mapping(&mut self) {
         self.start(Container::Mapping);
@@ -148,9 +167,18 @@ impl Writer {
         let comments = std::mem::take(&mut self.comments);
         self.begin_value();
         self.push_space();
-        self.text.push_str(if level.kind == Container::Mapping { "{}" } else { "[]" });
+        let (start, end) = if level.kind == Container::Mapping { ('{', '}') } else { ('[', ']') };
+        self.text.push(start);
+        if !comments.is_empty() {
+            // Between the brackets there is room for them.
+            self.comments = comments;
+            self.text.push('\n');
+            self.push_comments(level.indent);
+            let indent = self.level().indent;
+            self.push_indent(indent);
+        }
+        self.text.push(end);
         self.push_line_end();
-        self.comments = comments;
     }
 
     /// What was written.

@@ -37,6 +37,7 @@ type Item struct {
 type store interface {
 	LoadPlainFile(in []byte) (sops.TreeBranches, error)
 	EmitPlainFile(in sops.TreeBranches) ([]byte, error)
+	EmitValue(in any) ([]byte, error)
 }
 
 func storeFor(format string, indent int) store {
@@ -188,20 +189,44 @@ func leaf(value any) (name string, text []byte) {
 }
 
 // emitTree answers "sops-emit": the file that SOPS writes for `branches`, each as "sops-tree" returns it, in `format` with
-// `indent` as in its configuration (YAML: 0 for the default; JSON: -1 for a tab).
+// `indent` as in its configuration (YAML: 0 for the default; JSON: -1 for a tab). With `value`, what `--extract` prints of the
+// first item of the first branch.
 func emitTree(line []byte) (any, error) {
 	var request struct {
 		Branches [][]Item
 		Format   string
 		Indent   int
+		Value    bool
 	}
 	jsonlines.Read(line, &request)
+	if request.Value {
+		return emitValue(request.Branches[0], storeFor(request.Format, request.Indent))
+	}
 	var branches sops.TreeBranches
 	for _, items := range request.Branches {
 		value, _ := build(items)
 		branches = append(branches, value.(sops.TreeBranch))
 	}
 	output, err := storeFor(request.Format, request.Indent).EmitPlainFile(branches)
+	if err != nil {
+		return nil, err
+	}
+	return encoded{output}, nil
+}
+
+// emitValue does as `sops decrypt --extract`: a map is a file, a string is its bytes, anything else the store's own business.
+func emitValue(items []Item, store store) (any, error) {
+	value, _ := build(items)
+	var output []byte
+	var err error
+	switch value := value.(type) {
+	case sops.TreeBranch:
+		output, err = store.EmitPlainFile(sops.TreeBranches{value})
+	case string:
+		output = []byte(value)
+	default:
+		output, err = store.EmitValue(value)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bulla_doc::Document;
+use bulla_doc::{Document, Format, Layout};
 use bulla_sops::{EncryptedFile, KeyRing, MetadataError, Opened, ReadError, danger};
 use bulla_wipe::Wiping;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::files::{
     FormatName, Origin, Readers, Selected, Source, WalkArgs, create, format_of, read_selected, replace, select,
 };
 use crate::identities::IdentityArgs;
-use crate::key_path::{PathText, extract};
+use crate::key_path::{PathText, extract, nothing_at};
 use crate::wait::block_on;
 
 /// Decrypt SOPS files: to standard output, a file, or in place
@@ -28,6 +28,7 @@ Examples:
   bulla decrypt shop.yaml | kubectl apply -f -
   bulla decrypt --extract db.password shop.yaml
   bulla decrypt --in-place secrets/        every encrypted file below secrets/
+  bulla decrypt --output-type dotenv shop.yaml > .env
   git show HEAD~1:shop.yaml | bulla decrypt")]
 pub(crate) struct DecryptArgs {
     /// Files, directories, or `-` for standard input
@@ -129,6 +130,10 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) input_type: Option<FormatName>,
 
+    /// Format of the output, if it is to be another than that of the input
+    #[arg(long, value_name = "FORMAT", conflicts_with = "in_place")]
+    pub(crate) output_type: Option<FormatName>,
+
     /// Name that standard input stands for: it tells the format and, when encrypting, the rule
     #[arg(long, alias = "filename-override", value_name = "NAME")]
     pub(crate) filename: Option<PathBuf>,
@@ -209,12 +214,19 @@ fn decrypt_one(
         file => file?,
     };
     let opened = args.opening.open(&file, ring, &origin, notes)?;
-    let plain: Wiping<Vec<u8>> = match path {
-        Some(path) => {
+    let to = args.input.output_type.map(Format::from).filter(|to| *to != format);
+    let layout = Layout::default();
+    let plain: Wiping<Vec<u8>> = match (path, to) {
+        (Some(path), to) => {
             let plain = Document::parse_owned(opened.to_plain(), format)?;
-            extract(&plain, &path.resolve(&plain, 0))?
+            let path = path.resolve(&plain, 0);
+            match to {
+                Some(to) => opened.emit_part(&path, to, &layout)?.ok_or_else(|| nothing_at(&path))?,
+                None => extract(&plain, &path)?,
+            }
         }
-        None => opened.to_plain(),
+        (None, Some(to)) => opened.emit(to, &layout)?,
+        (None, None) => opened.to_plain(),
     };
     args.to.write(cx, &origin, || file.document().to_bytes(), &plain, Readers::Owner, notes)?;
     Ok(Outcome::Done)

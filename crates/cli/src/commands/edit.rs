@@ -185,6 +185,9 @@ fn edit_new(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), Comman
     let example = match format {
         Format::Yaml => "example_key: example value\n",
         Format::Json => "{\n\t\"example_key\": \"example value\"\n}\n",
+        Format::Dotenv => "EXAMPLE_KEY=example value\n",
+        Format::Ini => "[example section]\nexample_key = example value\n",
+        Format::Binary => "example value\n",
     };
     let mut recovery = Recovery::of(cx, path);
     let ring = args.opening.identity.sources(cx)?;

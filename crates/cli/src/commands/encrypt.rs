@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bulla_doc::{Format, Layout};
 use bulla_sops::{EncryptError, Summary};
 use serde_json::json;
 
@@ -93,8 +94,12 @@ fn encrypt_one(
         }
         recipe => recipe?,
     };
+    let to = args.input.output_type.map_or(format, Format::from);
+    let converted =
+        if to == format { None } else { Some(bulla_sops::convert(&source.bytes, format, to, &Layout::default())?) };
+    let plain: &[u8] = converted.as_deref().unwrap_or(&source.bytes);
     let mut rng = cx.rng()?;
-    let encrypted = recipe.with(cx, |recipe| block_on(bulla_sops::encrypt(&source.bytes, format, recipe, &mut rng)));
+    let encrypted = recipe.with(cx, |recipe| block_on(bulla_sops::encrypt(plain, to, recipe, &mut rng)));
     let encrypted = match encrypted {
         Err(EncryptError::AlreadyEncrypted(_)) if selected.found => {
             notes.status(format!("{}: passed over, it is encrypted already", source.origin));

@@ -12,7 +12,7 @@ use crate::cluster::CertificateArgs;
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
-use crate::files::{Selected, WalkArgs, format_of, read_selected, replace, select};
+use crate::files::{Selected, WalkArgs, manifest_format_of, read_selected, replace, select};
 use crate::sealing_keys;
 
 /// Seal the items of SealedSecrets again, for the newest certificate, in place
@@ -98,7 +98,7 @@ fn reseal_one(
     if selected.found && !source.bytes.windows(12).any(|window| window == b"SealedSecret") {
         return Ok(None);
     }
-    let document = Document::parse(&source.bytes, format_of(&source, None, None)?)?;
+    let document = Document::parse(&source.bytes, manifest_format_of(&source)?)?;
     let resealed = reseal_document(&document, ring, certificate.public_key(), &mut cx.rng()?)?;
     if resealed.resealed.is_empty() && resealed.current == 0 && !selected.found {
         return Err(CommandError::new(Exit::Input, "no SealedSecret found"));

@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
 use crate::files::{
-    FormatName, Readers, Selected, Source, WalkArgs, create, format_of, format_of_name, read_file, read_selected,
-    replace, select,
+    ManifestFormatName, Readers, Selected, Source, WalkArgs, create, manifest_format_of, manifest_format_of_name,
+    read_file, read_selected, replace, select,
 };
 use crate::manifest::{self, Manifest, SecretValue};
 use crate::value::ValueArgs;
@@ -75,7 +75,7 @@ pub(crate) struct SealArgs {
 
     /// Format of the SealedSecrets, if not that of the first Secret
     #[arg(long, value_name = "FORMAT")]
-    format: Option<FormatName>,
+    format: Option<ManifestFormatName>,
 
     #[command(flatten)]
     certificate: CertificateArgs,
@@ -104,11 +104,11 @@ pub(crate) fn seal(cx: &Context, args: &SealArgs) -> Result<(), CommandError> {
     }
     let inputs = select(&args.files, args.walk, cx)?;
     let certificate = args.certificate.get_valid(cx)?;
-    let mut format = args.format.map(Format::from).or_else(|| format_of_name(args.output.as_deref()?));
+    let mut format = args.format.map(Format::from).or_else(|| manifest_format_of_name(args.output.as_deref()?));
     let mut sealed = Vec::new();
     for selected in inputs {
         let source = read_selected(&selected)?;
-        let input = format_of(&source, None, None)?;
+        let input = manifest_format_of(&source)?;
         for manifest in secrets_of(&source, input, &selected)? {
             format = format.or(Some(input));
             sealed.push(seal_one(cx, args, &manifest, &source, &certificate)?);
@@ -167,7 +167,7 @@ fn seal_one(
 /// `--merge-into`: the values of Secrets, or the one of `--item`, into a SealedSecret's file.
 fn merge_into(cx: &Context, args: &SealArgs, path: &Path) -> Result<(), CommandError> {
     let file = read_file(path)?;
-    let format = format_of(&file, None, None)?;
+    let format = manifest_format_of(&file)?;
     let mut given: Vec<(String, SecretValue)> = Vec::new();
     let certificate;
     if let Some(item) = &args.item {
@@ -183,7 +183,7 @@ fn merge_into(cx: &Context, args: &SealArgs, path: &Path) -> Result<(), CommandE
         certificate = args.certificate.get_valid(cx)?;
         for selected in inputs {
             let source = read_selected(&selected)?;
-            for manifest in secrets_of(&source, format_of(&source, None, None)?, &selected)? {
+            for manifest in secrets_of(&source, manifest_format_of(&source)?, &selected)? {
                 given.push((format!("{}: {}", source.origin, manifest.place), manifest.object));
             }
         }

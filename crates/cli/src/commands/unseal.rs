@@ -11,7 +11,8 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::{
-    FormatName, Readers, Selected, Source, WalkArgs, create, format_of, format_of_name, read_selected, select,
+    ManifestFormatName, Readers, Selected, Source, WalkArgs, create, manifest_format_of, manifest_format_of_name,
+    read_selected, select,
 };
 use crate::manifest::{self, SecretValue};
 use crate::sealing_keys;
@@ -41,7 +42,7 @@ pub(crate) struct UnsealArgs {
 
     /// Format of the Secrets, if not that of the first SealedSecret
     #[arg(long, value_name = "FORMAT")]
-    format: Option<FormatName>,
+    format: Option<ManifestFormatName>,
 
     #[command(flatten)]
     walk: WalkArgs,
@@ -50,10 +51,10 @@ pub(crate) struct UnsealArgs {
 pub(crate) fn unseal(cx: &Context, args: &UnsealArgs) -> Result<(), CommandError> {
     let ring = sealing_keys::gather(&args.private_key)?;
     let mut secrets = Vec::new();
-    let mut format = args.format.map(Format::from).or_else(|| format_of_name(args.output.as_deref()?));
+    let mut format = args.format.map(Format::from).or_else(|| manifest_format_of_name(args.output.as_deref()?));
     for selected in select(&args.files, args.walk, cx)? {
         let source = read_selected(&selected)?;
-        let input = format_of(&source, None, None)?;
+        let input = manifest_format_of(&source)?;
         let opened = open(&source, input, &selected, &ring)?;
         format = format.or(Some(input)).filter(|_| !opened.is_empty()).or(format);
         secrets.extend(opened);

@@ -1,13 +1,13 @@
 //! Errors of SOPS files: reading, decrypting, encrypting, editing.
 
 use bulla_crypto::ValueError;
-use bulla_doc::ParseError;
+use bulla_doc::{ParseError, Unwritable, WriteError};
 use bulla_keys::WrapError;
 use bulla_services::ServiceError;
 use bulla_sops::rules::{RuleError, RulesError};
 use bulla_sops::{
-    DecryptError, EditError, EncryptError, GroupsError, MetadataError, PathError, PathsTooLong, ReadError, SealError,
-    SelectorError, StatusError, ValueFault, WrapKeysError,
+    ConvertError, DecryptError, EditError, EncryptError, GroupsError, MetadataError, PathError, PathsTooLong,
+    ReadError, SealError, SelectorError, StatusError, ValueFault, WrapKeysError,
 };
 
 use crate::error::CommandError;
@@ -148,6 +148,27 @@ impl From<WrapKeysError> for CommandError {
             _ => (Exit::Failed, None),
         };
         hint.into_iter().fold(Self::new(exit, error), Self::hint)
+    }
+}
+
+impl From<ConvertError> for CommandError {
+    fn from(error: ConvertError) -> Self {
+        match error {
+            ConvertError::Parse(error) => error.into(),
+            ConvertError::Write(error) => error.into(),
+            error => Self::new(Exit::Emit, error),
+        }
+    }
+}
+
+impl From<WriteError> for CommandError {
+    fn from(error: WriteError) -> Self {
+        let hint = match error.reason {
+            Unwritable::NoData => Some("it was encrypted from another format: say so with `--output-type`"),
+            Unwritable::Bytes => Some("`--output-type binary` writes it as it is"),
+            _ => Some("`--output-type yaml` has room for everything"),
+        };
+        hint.into_iter().fold(Self::new(Exit::Emit, error), Self::hint)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::Origin;
+use crate::files::format::format_of_name;
 
 /// How directories are searched.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -37,7 +38,8 @@ pub(crate) struct Selected {
 /// expand most of them before we see them; in quotes, and where a shell would leave them, they come here. What a pattern finds is named:
 /// it is taken whatever its name.
 ///
-/// In directories, files are taken by their suffix (`.yaml`, `.yml`, `.json`); `.sops.yaml` is never one of them, and symbolic links are
+/// In directories, files are taken by their suffix (`.yaml`, `.yml`, `.json`, `.env`, `.ini`); `.sops.yaml` is never one of them, and
+/// symbolic links are
 /// not followed.
 ///
 /// # Errors
@@ -129,8 +131,7 @@ fn search(directory: &Path, walk: WalkArgs) -> Result<Vec<Selected>, CommandErro
 }
 
 fn is_document(path: &Path) -> bool {
-    let suffix = path.extension().and_then(|suffix| suffix.to_str());
-    matches!(suffix, Some("yaml" | "yml" | "json")) && path.file_name().is_none_or(|name| name != ".sops.yaml")
+    format_of_name(path).is_some() && path.file_name().is_none_or(|name| name != ".sops.yaml")
 }
 
 #[cfg(test)]
@@ -148,6 +149,9 @@ mod tests {
             ("b/c.json", ""),
             ("b/a.yml", ""),
             ("a.yaml", ""),
+            ("b/d.ini", ""),
+            ("b/e.env", ""),
+            ("b/.env", ""),
             ("ignored.yaml", ""),
             ("notes.txt", ""),
         ] {
@@ -171,9 +175,12 @@ mod tests {
     #[test]
     fn a_directory_gives_its_documents_in_order() {
         let tree = tree();
-        let all = ["a.yaml", "b/a.yml", "b/c.json"];
+        let all = ["a.yaml", "b/a.yml", "b/c.json", "b/d.ini", "b/e.env"];
         assert_eq!(found(tree.path(), false, false), all);
-        assert_eq!(found(tree.path(), true, false), [&[".hidden/a.yaml"], &all[..]].concat());
+        assert_eq!(
+            found(tree.path(), true, false),
+            [".hidden/a.yaml", "a.yaml", "b/.env", "b/a.yml", "b/c.json", "b/d.ini", "b/e.env"]
+        );
         assert_eq!(found(tree.path(), false, true), [&all[..], &["ignored.yaml"]].concat());
     }
 

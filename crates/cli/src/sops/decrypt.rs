@@ -1,8 +1,8 @@
 //! `sops decrypt`
 
-use bulla_doc::{Document, Format, Kind, Node, Tree, Value};
+use bulla_doc::{Document, Kind, Node};
 use bulla_keys::KeySources;
-use bulla_sops::{KeyPath, PathStep};
+use bulla_sops::{ConvertError, KeyPath, PathStep};
 use bulla_wipe::Wiping;
 
 use crate::files::Readers;
@@ -10,8 +10,7 @@ use crate::key_path::find;
 
 use super::encrypt::refuse_in_place;
 use super::failure::{Failure, code};
-use super::file::{Target, check_destination, open, read_encrypted, sources, unreadable, warn_of_more};
-use super::recipe::convert;
+use super::file::{Target, check_destination, layout, open, read_encrypted, sources, warn_of_more};
 use super::{Outcome, Run, tree_path};
 
 pub(super) fn decrypt(run: &Run<'_>) -> Outcome {
@@ -50,37 +49,21 @@ pub(super) fn plain(
     ring: &KeySources<'_>,
 ) -> Result<Wiping<Vec<u8>>, Failure> {
     let file = read_encrypted(bytes, target.input)?;
-    let plain = open(run, &file, ring)?.to_plain();
-    if path.steps.is_empty() && target.input == target.output {
-        return Ok(plain);
-    }
-    let document =
-        Document::parse_owned(plain, target.input).map_err(|error| unreadable(error.into(), target.input))?;
+    let opened = open(run, &file, ring)?;
+    let layout = layout(target.indent);
     if path.steps.is_empty() {
-        return convert(&document, target.output, target.indent);
+        if target.input == target.output {
+            return Ok(opened.to_plain());
+        }
+        return opened.emit(target.output, &layout).map_err(undumpable);
     }
-    extract(&document, path, target)
+    let part = opened.emit_part(path, target.output, &layout).map_err(undumpable)?;
+    part.ok_or_else(|| Failure::new(code::FAILED, format!("error truncating tree: {}", missing(file.document(), path))))
 }
 
-/// Of a text its bytes, of a mapping a document, of anything else its spelling in the format of the output.
-fn extract(document: &Document, path: &KeyPath, target: &Target) -> Result<Wiping<Vec<u8>>, Failure> {
-    let node = find(document, path)
-        .ok_or_else(|| Failure::new(code::FAILED, format!("error truncating tree: {}", missing(document, path))))?;
-    let (format, indent) = (target.output, target.indent);
-    Ok(match (node.kind(), format) {
-        (Kind::Mapping, _) => bulla_doc::write(&[Tree::copy_of(node)], format, indent),
-        (Kind::Scalar | Kind::Comment, _) if matches!(node.value(), Value::String(_)) => match node.value() {
-            Value::String(text) => Wiping::new(text.into_owned()),
-            _ => Wiping::default(),
-        },
-        (Kind::Sequence | Kind::Scalar | Kind::Comment, _) => {
-            let mut value = crate::key_path::value(node, format);
-            if format == Format::Json && value.ends_with(b"\n") {
-                value.pop();
-            }
-            value
-        }
-    })
+/// The format of the output has no room for it.
+pub(super) fn undumpable(error: ConvertError) -> Failure {
+    Failure::of(code::DUMPING, "Error dumping file", error)
 }
 
 /// The step that leads nowhere, as sops says it.

@@ -130,6 +130,15 @@ fn example(format: Format) -> &'static str {
              \t\"example_number\": 1234.56789,\n\
              \t\"example_booleans\": [\n\t\ttrue,\n\t\tfalse\n\t]\n}\n"
         }
+        Format::Dotenv => {
+            "# Comments are kept\nhello=Write over this what is to be encrypted.\nexample_key=example_value\n\
+             example_multiline=foo\\nbar\\nbaz\n"
+        }
+        Format::Ini => {
+            "; Comments are kept\n[Welcome!]\nhello       = Write over this what is to be encrypted.\n\
+             example_key = example_value\n"
+        }
+        Format::Binary => "Write over this what is to be encrypted.",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use bulla_doc::Format;
+use bulla_doc::{Format, Layout};
 use bulla_keys::{DecryptionOrder, KeySources, OrderError};
 use bulla_sops::{DecryptError, EncryptedFile, MetadataError, Opened, ReadError, danger};
 use bulla_wipe::Wiping;
@@ -50,8 +50,8 @@ impl Target {
             (true, path) => path.clone().unwrap_or_default(),
             (false, _) => absolute_of(given)?,
         };
-        let input = format_of(&name, &run.flags.text("input-type"))?;
-        let output = format_of(&name, &run.flags.text("output-type"))?;
+        let input = format_of(&name, &run.flags.text("input-type"));
+        let output = format_of(&name, &run.flags.text("output-type"));
         let configured = rules::indent(run, output)?;
         let indent = if run.global.is_given("indent") { Some(run.global.number("indent")) } else { configured };
         Ok(Self { path, name, input, output, indent: columns(indent)? })
@@ -160,22 +160,24 @@ pub(super) fn read_file(path: &Path) -> Result<Wiping<Vec<u8>>, Failure> {
 }
 
 /// The format that is stated, else the one that the end of the name tells, else binary. A word that names none is passed over.
-///
-/// # Errors
-/// One that is not there yet.
-fn format_of(name: &Path, stated: &str) -> Result<Format, Failure> {
+fn format_of(name: &Path, stated: &str) -> Format {
     let name = name.as_os_str().as_encoded_bytes();
-    let suffixes: [(&[u8], &str); 5] =
-        [(b".yaml", "yaml"), (b".yml", "yaml"), (b".json", "json"), (b".env", "dotenv"), (b".ini", "ini")];
+    let suffixes: [(&[u8], Format); 5] = [
+        (b".yaml", Format::Yaml),
+        (b".yml", Format::Yaml),
+        (b".json", Format::Json),
+        (b".env", Format::Dotenv),
+        (b".ini", Format::Ini),
+    ];
     let told = suffixes.into_iter().find(|(suffix, _)| name.ends_with(suffix)).map(|(_, format)| format);
-    let stated = Some(stated).filter(|stated| ["yaml", "json", "dotenv", "ini", "binary"].contains(stated));
-    match stated.or(told).unwrap_or("binary") {
-        "yaml" => Ok(Format::Yaml),
-        "json" => Ok(Format::Json),
-        other => {
-            Err(Failure::new(code::FAILED, format!("files in the format `{other}` cannot be read or written yet")))
-        }
-    }
+    let formats = [Format::Yaml, Format::Json, Format::Dotenv, Format::Ini, Format::Binary];
+    let stated = formats.into_iter().find(|format| format.as_str() == stated);
+    stated.or(told).unwrap_or(Format::Binary)
+}
+
+/// How a format is printed anew, with `indent` where it has any.
+pub(super) fn layout(indent: Option<usize>) -> Layout {
+    Layout { yaml: indent, json: indent, json_binary: indent }
 }
 
 fn columns(indent: Option<i64>) -> Result<Option<usize>, Failure> {
@@ -236,7 +238,8 @@ pub(super) fn unreadable(error: ReadError, format: Format) -> Failure {
 fn parse_words(format: Format) -> &'static str {
     match format {
         Format::Yaml => "Error unmarshaling input YAML",
-        Format::Json => "Could not unmarshal input data",
+        Format::Json | Format::Ini | Format::Binary => "Could not unmarshal input data",
+        Format::Dotenv => "invalid dotenv input line",
     }
 }
 

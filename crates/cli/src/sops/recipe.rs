@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bulla_crypto::shamir::SplitError;
-use bulla_doc::{Document, Format, Tree};
+use bulla_doc::{Format, Tree};
 use bulla_keys::age::AgeIdentities;
 use bulla_keys::aws::{AwsKeyName, read_context};
 use bulla_keys::azure::AzureKeyName;
@@ -15,8 +15,8 @@ use bulla_keys::vault::VaultKeyName;
 use bulla_keys::{KeyName, KeyNameError, KeySources};
 use bulla_sops::rules::{Rule, RuleError};
 use bulla_sops::{
-    EncryptError, KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorError, SelectorKind, Summary,
-    WrapKeysError,
+    ConvertError, EncryptError, KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorError, SelectorKind,
+    Summary, WrapKeysError,
 };
 use bulla_wipe::Wiping;
 
@@ -28,8 +28,9 @@ use crate::terminal::Terminal;
 use crate::wait::block_on;
 
 use super::Run;
+use super::decrypt::undumpable;
 use super::failure::{Failure, code};
-use super::file::{Target, key_services, unparsable};
+use super::file::{Target, key_services, layout, unparsable};
 use super::go::{Level, quoted};
 use super::rules::configuration;
 
@@ -150,23 +151,23 @@ pub(super) fn converted(plain: &[u8], target: &Target) -> Result<Option<Wiping<V
     if target.input == target.output {
         return Ok(None);
     }
-    let document = Document::parse(plain, target.input).map_err(|error| unparsable(error, target.input))?;
-    convert(&document, target.output, target.indent).map(Some)
+    convert(plain, target.input, target.output, target.indent).map(Some)
 }
 
-/// `document` in another format.
+/// A plain document in another format.
 ///
 /// # Errors
-/// If it is more than the other can hold.
-pub(super) fn convert(document: &Document, format: Format, indent: Option<usize>) -> Result<Wiping<Vec<u8>>, Failure> {
-    if format != Format::Yaml && document.branches().len() > 1 {
-        return Err(Failure::new(
-            code::DUMPING,
-            format!("Error dumping file: {format:?} holds one document, and there are {}", document.branches().len()),
-        ));
-    }
-    let branches: Vec<Tree> = document.branches().map(Tree::copy_of).collect();
-    Ok(bulla_doc::write(&branches, format, indent))
+/// If it is no document of its format, or more than the other can hold.
+pub(super) fn convert(
+    plain: &[u8],
+    input: Format,
+    output: Format,
+    indent: Option<usize>,
+) -> Result<Wiping<Vec<u8>>, Failure> {
+    bulla_sops::convert(plain, input, output, &layout(indent)).map_err(|error| match error {
+        ConvertError::Parse(error) => unparsable(error, input),
+        error => undumpable(error),
+    })
 }
 
 /// The encryption context that flags give.

@@ -1,6 +1,6 @@
 //! `sops rotate`: a new data key, for the readers that the file has, with those of `--add-…` and without those of `--rm-…`.
 
-use bulla_doc::{Document, Format};
+use bulla_doc::Format;
 use bulla_keys::{KeyName, KeySources};
 use bulla_sops::{EncryptedFile, Groups, KeyGroups, Metadata, NothingSelected, Opened, Recipe};
 use bulla_wipe::Wiping;
@@ -131,9 +131,11 @@ pub(super) fn plain_in(
     output: Format,
     indent: Option<usize>,
 ) -> Result<Wiping<Vec<u8>>, Failure> {
-    let document = Document::parse_owned(opened.to_plain(), input)
-        .map_err(|error| Failure::of(code::DUMPING, "Could not marshal tree", error))?;
-    convert(&document, output, indent)
+    let plain = opened.to_plain();
+    if input == output {
+        return Ok(plain);
+    }
+    convert(&plain, input, output, indent)
 }
 
 fn keys_of_flags(run: &Run<'_>, what: &str, context: &[(String, String)]) -> Result<Vec<KeyName>, Failure> {

@@ -38,6 +38,8 @@ pub(super) fn indent(run: &Run<'_>, format: Format) -> Result<Option<i64>, Failu
     Ok(match format {
         Format::Yaml => Some(stores.yaml),
         Format::Json => Some(stores.json),
+        Format::Binary => Some(stores.json_binary),
+        Format::Dotenv | Format::Ini => None,
     })
 }
 

@@ -26,6 +26,12 @@ impl<'d> Edits<'d> {
     pub fn replace_mapping_indented(&mut self, mapping: Node<'d>, tree: &Tree, step: usize) {
         let Tree::Mapping(items) = tree else { return self.set_tree(mapping, tree) };
         debug_assert!(mapping.kind() == Kind::Mapping, "only a mapping is replaced by one");
+        if let Some(source) = self.flat() {
+            return match mapping.key() {
+                Some(key) if key == source.format.metadata_key() => self.replace_metadata(source, tree),
+                _ => self.set_tree(mapping, tree),
+            };
+        }
         let Source::Yaml(stream) = &self.document.source else { return self.replace_object(mapping, tree) };
         let node = stream.node_by_number(mapping.data().node as usize);
         if node.style() != Style::Block || items.is_empty() {

@@ -1,6 +1,8 @@
 //! What encryption and decryption do to a document, without the cryptography. The fuzz target uses it too.
 
-use bulla_doc::{Document, Edits, Format, Kind, Scalar, Step, Tree, Value, reads_as, with_metadata, without_metadata};
+use bulla_doc::{
+    Document, Edits, Format, Kind, Scalar, Step, Tree, Value, comment_reads, reads_as, with_metadata, without_metadata,
+};
 
 const ENCRYPTED: &str =
     "ENC[AES256_GCM,data:Yg==,iv:pfeyOJxyjYcmCS1nWTtTcdDcVFCA5TckZ9EqLnJLeLk=,tag:Wp9TbJEKyGOJLfbM02IadQ==,type:str]";
@@ -8,11 +10,12 @@ const ENCRYPTED: &str =
 /// Replaces every value and comment as encryption would, reads the result, and restores everything.
 pub(crate) fn round_trip(input: &[u8], format: Format) -> Result<usize, String> {
     let Ok(document) = Document::parse(input, format) else { return Ok(0) };
-    if document.branches().any(|branch| branch.get("sops").is_some()) {
+    let key = format.metadata_key();
+    if document.branches().any(|branch| branch.get(key).is_some()) {
         return Ok(0);
     }
     let metadata = Tree::mapping([("mac", Tree::string("x")), ("age", Tree::sequence([Tree::string("a\nb\n")]))]);
-    let prepared = with_metadata(&document, "sops", &metadata).map_err(|error| format!("with metadata: {error}"))?;
+    let prepared = with_metadata(&document, key, &metadata).map_err(|error| format!("with metadata: {error}"))?;
     // Aliases must be expanded, so they do not come back.
     if prepared
         .branches()
@@ -26,7 +29,11 @@ pub(crate) fn round_trip(input: &[u8], format: Format) -> Result<usize, String> 
     for node in leaves(&prepared) {
         match node.kind() {
             Kind::Comment if !node.comment().is_empty() => {
-                kept.push(Kept::Comment(node.comment().to_owned()));
+                let spelling = node.comment_spelling();
+                if spelling.as_ref().is_some_and(|spelling| !comment_reads(spelling, node.comment())) {
+                    return Err(format!("{}: the spelling does not read as the comment", node.position()));
+                }
+                kept.push(Kept::Comment(node.comment().to_owned(), spelling));
                 edits.set_comment(node, ENCRYPTED);
             }
             Kind::Scalar if !is_empty(&node.value()) => {
@@ -61,15 +68,16 @@ pub(crate) fn round_trip(input: &[u8], format: Format) -> Result<usize, String> 
             continue;
         }
         match next.next().ok_or("more values than before")? {
-            Kept::Comment(text) => edits.set_comment(node, text),
+            Kept::Comment(_, Some(spelling)) => edits.set_comment_spelling(node, spelling),
+            Kept::Comment(text, None) => edits.set_comment(node, text),
             Kept::Value(_, Some(spelling)) => edits.set_spelling(node, spelling),
             Kept::Value(value, None) => edits.restore_value(node, &value.as_value()),
         }
     }
     if next.next().is_some() {
-        return Err("fewer values than before".to_owned());
+        return Err(format!("fewer values than before:\n{}", String::from_utf8_lossy(&encrypted)));
     }
-    without_metadata(&mut edits, "sops");
+    without_metadata(&mut edits, key);
     let restored = edits.apply();
     if restored.as_slice() != input {
         let place = restored.iter().zip(input).position(|(a, b)| a != b).unwrap_or(restored.len().min(input.len()));
@@ -83,13 +91,14 @@ pub(crate) fn round_trip(input: &[u8], format: Format) -> Result<usize, String> 
 }
 
 enum Kept {
-    Comment(String),
+    Comment(String, Option<String>),
     Value(Scalar, Option<String>),
 }
 
 fn leaves(document: &Document) -> impl Iterator<Item = bulla_doc::Node<'_>> {
-    document.branches().flat_map(|branch| {
-        branch.children().filter(|child| child.key() != Some("sops")).flat_map(|child| {
+    let key = document.format().metadata_key();
+    document.branches().flat_map(move |branch| {
+        branch.children().filter(move |child| child.key() != Some(key)).flat_map(|child| {
             child.walk().filter_map(|step| match step {
                 Step::Leaf(node) | Step::Comment(node) => Some(node),
                 _ => None,

@@ -10,6 +10,9 @@ pub(crate) fn compare(input: &[u8], format: Format) -> Result<bool, String> {
     let their_format = match format {
         Format::Yaml => oracle::Format::Yaml,
         Format::Json => oracle::Format::Json,
+        Format::Dotenv => oracle::Format::Dotenv,
+        Format::Ini => oracle::Format::Ini,
+        Format::Binary => oracle::Format::Binary,
     };
     let theirs = Oracle::shared().sops_tree(input, their_format);
     let ours = Document::parse(input, format);
@@ -25,7 +28,18 @@ pub(crate) fn compare(input: &[u8], format: Format) -> Result<bool, String> {
     if ours.to_bytes().as_slice() != input {
         return Err("our bytes are not those of the input".to_owned());
     }
-    let branches: Vec<_> = ours.branches().map(items).collect();
+    let mut branches: Vec<_> = ours.branches().map(items).collect();
+    if format == Format::Ini {
+        // SOPS loses the comments at the end of the file.
+        let sections = branches[0].iter().skip(1).filter(|item| item.kind == "map").count();
+        let last = branches[0].iter().rposition(|item| item.kind != "comment" || item.length > 0).unwrap_or_default();
+        let (top, extra) = (branches[0][0].length, branches[0][0].length - sections);
+        let keep = branches[0].len() - extra;
+        if extra > 0 && keep > last {
+            branches[0].truncate(keep);
+            branches[0][0].length = top - extra;
+        }
+    }
     for (number, (ours, theirs)) in branches.iter().zip(&theirs).enumerate() {
         for (place, (our, their)) in ours.iter().zip(theirs).enumerate() {
             if our != their {
@@ -51,8 +65,8 @@ fn would_be_lost(theirs: &[Branch], error: &ParseError) -> bool {
         // A value that does not fit its tag becomes null in all documents but the first.
         Expected::Tag(_) | Expected::Merge => theirs.len() > 1,
         // Only the first document's keys are checked by SOPS, and those of JSON never. What follows JSON's object, and
-        // what was cut off, is dropped; bytes that are not UTF-8 are replaced.
-        Expected::Duplicate(_) | Expected::Json(_) => true,
+        // what was cut off, is dropped; bytes that are not UTF-8 are replaced. What is refused of INI, SOPS does not write again.
+        Expected::Duplicate(_) | Expected::Json(_) | Expected::Text | Expected::Ini(_) => true,
         _ => false,
     }
 }

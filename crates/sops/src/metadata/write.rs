@@ -4,7 +4,7 @@ use bulla_doc::{Document, Edits, Kind, Scalar, Tree, Value};
 use bulla_keys::Source;
 
 use super::field::Fields;
-use super::{KeyEntry, LastModified, METADATA_KEY};
+use super::{KeyEntry, LastModified};
 use crate::selector::{Selector, SelectorKind};
 use crate::wrap::Wrapped;
 
@@ -12,7 +12,8 @@ use crate::wrap::Wrapped;
 #[derive(Debug)]
 pub(crate) struct NewMetadata<'a> {
     pub(crate) keys: &'a Wrapped,
-    pub(crate) selector: &'a Selector,
+    /// None in a binary file, which is one value.
+    pub(crate) selector: Option<&'a Selector>,
     pub(crate) mac_only_encrypted: bool,
     pub(crate) last_modified: LastModified,
     pub(crate) version: &'a str,
@@ -29,7 +30,9 @@ impl NewMetadata<'_> {
         if self.mac_only_encrypted {
             fields.push(("mac_only_encrypted", Tree::Scalar(Scalar::Bool(true))));
         }
-        fields.push((self.selector.kind().as_str(), Tree::string(self.selector.text())));
+        if let Some(selector) = self.selector {
+            fields.push((selector.kind().as_str(), Tree::string(selector.text())));
+        }
         fields.push(("version", Tree::string(self.version)));
         fields.extend(self.others.iter().map(|(name, tree)| (name.as_str(), tree.clone())));
         fields.sort_by_key(|(name, _)| *name);
@@ -77,7 +80,8 @@ fn lists(group: &[KeyEntry], always: &[Source]) -> Vec<(&'static str, Tree)> {
 /// Puts other keys into the entry of every document. All its other fields stay what they are; it is laid out anew.
 pub(crate) fn replace_keys<'d>(edits: &mut Edits<'d>, document: &'d Document, wrapped: &Wrapped) {
     for branch in document.branches() {
-        let Some(entry) = branch.get(METADATA_KEY).filter(|entry| entry.kind() == Kind::Mapping) else { continue };
+        let key = document.format().metadata_key();
+        let Some(entry) = branch.get(key).filter(|entry| entry.kind() == Kind::Mapping) else { continue };
         let others = entry.children().filter_map(|field| Some((field.key()?, field)));
         let others = others.filter(|(name, _)| !is_about_keys(name)).map(|(name, field)| (name, Tree::copy_of(field)));
         let mut fields: Vec<(&str, Tree)> = others.collect();
@@ -107,7 +111,10 @@ pub(crate) fn is_known_field(name: &str) -> bool {
 pub(crate) fn update<'d>(edits: &mut Edits<'d>, document: &'d Document, mac: &'d str, last_modified: LastModified) {
     let date = last_modified.to_string();
     for branch in document.branches() {
-        let Some(entry) = branch.get(METADATA_KEY).filter(|entry| entry.kind() == Kind::Mapping) else { continue };
+        let Some(entry) = branch.get(document.format().metadata_key()).filter(|entry| entry.kind() == Kind::Mapping)
+        else {
+            continue;
+        };
         let fields = Fields::new(entry);
         match fields.get("lastmodified").filter(|date| date.kind() == Kind::Scalar) {
             Some(node) if node.as_str() == Some(&date) => {}
@@ -140,7 +147,7 @@ mod tests {
         let selector = Selector::default();
         let new = NewMetadata {
             keys: &keys,
-            selector: &selector,
+            selector: Some(&selector),
             mac_only_encrypted: false,
             last_modified: date,
             version: FORMAT_VERSION,
@@ -210,7 +217,7 @@ mod tests {
         let selector = Selector::default();
         let new = NewMetadata {
             keys: &keys,
-            selector: &selector,
+            selector: Some(&selector),
             mac_only_encrypted: true,
             last_modified,
             version: FORMAT_VERSION,

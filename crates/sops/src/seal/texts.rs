@@ -1,5 +1,7 @@
 //! The texts of encrypted leaves, `ENC[…]` each, made in chunks.
 
+use std::borrow::Cow;
+
 use bulla_crypto::{EncryptedValue, ValueCipher, ValueKind};
 use bulla_doc::Value;
 use rand::rngs::StdRng;
@@ -175,13 +177,17 @@ impl TextWriter<'_, '_> {
         let nonce = &nonce(rng);
         if leaf.role == Role::Comment {
             let text = leaf.node.comment().as_bytes();
-            return self.cipher.encrypt_into(text, ValueKind::Comment, path, nonce, out);
+            self.cipher.encrypt_into(text, ValueKind::Comment, path, nonce, out);
+            if let Some(spelling) = leaf.node.comment_spelling() {
+                spelling::append(self.cipher, &spelling, path, &self::nonce(rng), out);
+            }
+            return;
         }
         let value = self.plan.value(leaf);
         // What has no text was refused, with its place, by the MAC's pass.
         let (Some(kind), Ok(text)) = (value::kind(&value), value::text(&value, scratch)) else { return };
         self.cipher.encrypt_into(text, kind, path, nonce, out);
-        if is_spelt(leaf, &value) {
+        if !self.plan.is_binary() && is_spelt(leaf, &value) {
             spelling::append(self.cipher, &leaf.node.spelling(), path, &self::nonce(rng), out);
         }
     }
@@ -191,13 +197,17 @@ impl TextWriter<'_, '_> {
         let leaf = &self.plan.leaves[job.leaf as usize];
         let rest = EncryptedValue::parse(old).map_or("", |value| value.rest);
         out.extend_from_slice(&old.as_bytes()[..old.len() - rest.len()]);
-        if !is_spelt(leaf, &self.plan.value(leaf)) {
+        let spelling = match leaf.role {
+            Role::Comment => leaf.node.comment_spelling().map(Cow::Owned),
+            _ if self.plan.is_binary() => None,
+            _ => is_spelt(leaf, &self.plan.value(leaf)).then(|| leaf.node.spelling()),
+        };
+        let Some(spelling) = spelling else {
             if !spelling::is_spelling(rest) {
                 out.extend_from_slice(rest.as_bytes());
             }
             return;
-        }
-        let spelling = leaf.node.spelling();
+        };
         let same =
             spelling::open(self.cipher, rest, path).is_some_and(|old| old.expose_secret() == spelling.as_bytes());
         if same {

@@ -40,6 +40,9 @@ pub(crate) fn document(seed: u64, format: Format) -> Vec<u8> {
         Format::Yaml if seed.is_multiple_of(3) => Yaml::with_aliases(seed).generate().into_bytes(),
         Format::Yaml => Yaml::new(seed).generate().into_bytes(),
         Format::Json => generate::json(seed).into_bytes(),
+        Format::Dotenv => generate::dotenv(seed).into_bytes(),
+        Format::Ini => generate::ini(seed).into_bytes(),
+        Format::Binary => generate::binary(seed),
     }
 }
 
@@ -187,6 +190,24 @@ fn yaml_goes_both_ways() {
 fn json_goes_both_ways() {
     needs_peers!();
     go_both_ways(Format::Json, 20_000..20_600, 550);
+}
+
+#[test]
+fn dotenv_goes_both_ways() {
+    needs_peers!();
+    go_both_ways(Format::Dotenv, 30_000..31_000, 900);
+}
+
+#[test]
+fn ini_goes_both_ways() {
+    needs_peers!();
+    go_both_ways(Format::Ini, 40_000..41_000, 800);
+}
+
+#[test]
+fn binary_files_go_both_ways() {
+    needs_peers!();
+    go_both_ways(Format::Binary, 50_000..50_400, 400);
 }
 
 #[test]

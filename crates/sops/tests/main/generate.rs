@@ -1,8 +1,11 @@
 //! Documents of all kinds, made by chance: every type and style of value, comments everywhere, nested lists, several documents.
 
+mod lines;
+
 use std::fmt::Write as _;
 
 use bulla_testkit::mutate::Random;
+pub(crate) use lines::{binary, dotenv, ini};
 
 /// Makes YAML documents. The same seed gives the same document.
 pub(crate) struct Yaml {

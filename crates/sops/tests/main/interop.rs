@@ -28,6 +28,9 @@ fn document(seed: u64, format: Format) -> Option<String> {
         Format::Yaml if seed.is_multiple_of(3) => Yaml::with_aliases(seed).generate(),
         Format::Yaml => Yaml::new(seed).generate(),
         Format::Json => generate::json(seed),
+        Format::Dotenv => generate::dotenv(seed),
+        Format::Ini => generate::ini(seed),
+        Format::Binary => return None,
     };
     Document::parse(text.as_bytes(), format).ok().map(|_| text)
 }

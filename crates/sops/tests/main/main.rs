@@ -2,6 +2,7 @@
 
 mod at_scale;
 mod configurations;
+mod conversions;
 mod edits;
 mod faults;
 mod generate;

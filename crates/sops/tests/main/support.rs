@@ -175,6 +175,9 @@ impl Sops {
         let name = match format {
             Format::Yaml => "file.yaml",
             Format::Json => "file.json",
+            Format::Dotenv => "file.env",
+            Format::Ini => "file.ini",
+            Format::Binary => "file",
         };
         let file = self.0.path().join(name);
         std::fs::write(&file, content).unwrap();
@@ -194,6 +197,9 @@ pub(crate) fn name_of(format: Format) -> oracle::Format {
     match format {
         Format::Yaml => oracle::Format::Yaml,
         Format::Json => oracle::Format::Json,
+        Format::Dotenv => oracle::Format::Dotenv,
+        Format::Ini => oracle::Format::Ini,
+        Format::Binary => oracle::Format::Binary,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::cluster::{certificate_at, valid};
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
-use crate::files::{format_of_name, read_bytes, replace};
+use crate::files::{manifest_format_of_name, read_bytes, replace};
 use crate::git;
 use crate::recipients::{FileRecipe, NoRecipe, RecipeArgs, Recipients};
 use crate::wait::block_on;
@@ -191,7 +191,7 @@ fn way(
     if let Some(reason) = Rule::KS011.left_because().filter(|_| found(Rule::KS011)) {
         return Err(not_fixed(reason).hint(Rule::KS011.hint()));
     }
-    if format_of_name(path).is_none() {
+    if manifest_format_of_name(path).is_none() {
         return Err(not_fixed("only files named `.yaml`, `.yml` and `.json` are encrypted").hint(Rule::KS009.hint()));
     }
     match recipients.for_file(Some(path)) {
@@ -266,7 +266,8 @@ impl Mender<'_> {
     }
 
     fn encrypt(&self, recipe: &FileRecipe, path: &Path, shown: &str, plain: &[u8]) -> Result<Mended, CommandError> {
-        let format = format_of_name(path).ok_or_else(|| CommandError::new(Exit::Usage, "of no known format"))?;
+        let format =
+            manifest_format_of_name(path).ok_or_else(|| CommandError::new(Exit::Usage, "of no known format"))?;
         let mut rng = self.cx.rng()?;
         let encrypted =
             recipe.with(self.cx, |recipe| block_on(bulla_sops::encrypt(plain, format, recipe, &mut rng)))?;
@@ -287,7 +288,8 @@ impl Mender<'_> {
     fn seal(&self, path: &Path, shown: &str, plain: &[u8], findings: &[Finding]) -> Result<Mended, CommandError> {
         let no_certificate = || CommandError::new(Exit::Usage, "no certificate to seal with");
         let certificate = self.certificate.as_ref().ok_or_else(no_certificate)?;
-        let format = format_of_name(path).ok_or_else(|| CommandError::new(Exit::Usage, "of no known format"))?;
+        let format =
+            manifest_format_of_name(path).ok_or_else(|| CommandError::new(Exit::Usage, "of no known format"))?;
         let sealed = seal::seal(plain, format, findings, certificate, &mut self.cx.rng()?)?;
         let of_templates = |findings: &[Finding]| findings.iter().filter(|f| f.rule == Rule::KC202).count();
         let report = check_file(shown, &sealed.bytes, &Alone, self.configuration);
