@@ -9,7 +9,7 @@ mod round_trip;
 
 fuzz_target!(|input: &[u8]| {
     let Some((first, text)) = input.split_first() else { return };
-    let format = if first % 2 == 0 { Format::Yaml } else { Format::Json };
+    let format = [Format::Yaml, Format::Json, Format::Dotenv, Format::Ini][usize::from(first % 4)];
     if let Err(difference) = round_trip::round_trip(text, format) {
         panic!("{difference}");
     }

@@ -5,6 +5,7 @@ mod configurations;
 mod conversions;
 mod edits;
 mod faults;
+mod flat;
 mod generate;
 mod groups;
 mod groups_at_scale;

@@ -12,7 +12,7 @@ use crate::support::{chain, now};
 
 /// Stands for every key of a file whose data key is known.
 #[derive(Debug, Clone)]
-struct Known(Vec<u8>);
+pub(crate) struct Known(Vec<u8>);
 
 #[async_trait]
 impl MasterKey for Known {
@@ -35,7 +35,7 @@ impl KeyRing for Known {
     }
 }
 
-fn known(hex: &str) -> Known {
+pub(crate) fn known(hex: &str) -> Known {
     Known((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
 }
 
