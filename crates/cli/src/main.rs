@@ -7,7 +7,7 @@
 //! files        read whole, written whole or not at all, walked
 //! batch        one command over many files, in parallel, reported in order
 //! identities   what files are opened with: the private keys of age, from where SOPS looks for them, and the services
-//! services     Vault, as the environment has it
+//! services     those that hold keys, gpg and key services, as the environment has them
 //! sealing_keys the private keys of Sealed Secrets, from files
 //! recipients   who may read a new file: `--age`, or the first rule that matches in `.sops.yaml`
 //! value        the value that `set` and `seal --raw` take
