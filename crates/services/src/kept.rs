@@ -85,10 +85,10 @@ mod tests {
                 Ok((count.fetch_add(1, Ordering::SeqCst), life))
             }
         };
-        let (long, short) = (Some(Duration::from_hours(1)), Some(Duration::from_millis(20)));
+        let (long, short) = (Some(Duration::from_hours(1)), Some(Duration::from_secs(1)));
         let (first, second) = tokio::join!(kept.get(get(short)), kept.get(get(short)));
         assert_eq!((*first.unwrap(), *second.unwrap()), (0, 0));
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let anew = kept.get(get(long)).await.unwrap();
         assert_eq!((*anew, *kept.get(get(long)).await.unwrap()), (1, 1));
         kept.forget(&Arc::new(1)).await;
