@@ -39,6 +39,13 @@ impl Context {
         std::env::var_os(name).filter(|value| !value.is_empty())
     }
 
+    /// The environment variables whose names begin so, but for those that are empty.
+    #[expect(clippy::unused_self, reason = "the environment belongs to the context")]
+    pub(crate) fn variables_below(&self, prefix: &str) -> Vec<(String, OsString)> {
+        let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        named.filter(|(name, value)| name.starts_with(prefix) && !value.is_empty()).collect()
+    }
+
     /// The home directory, if there is one.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.variable("HOME").map(PathBuf::from)

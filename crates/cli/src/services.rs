@@ -10,12 +10,13 @@
 //! VAULT_NAMESPACE  VAULT_CACERT
 //! ```
 //! The first of the four that is set counts. Nothing of this is read before a key of Vault is met. AWS is in [`aws`],
-//! the other clouds in [`gcp`] and [`azure`], what these need of the machine in [`outside`], and gpg in [`gpg`].
+//! the other clouds in [`gcp`], [`azure`] and [`huawei`], what these need of the machine in [`outside`], and gpg in [`gpg`].
 
 mod aws;
 mod azure;
 mod gcp;
 mod gpg;
+mod huawei;
 mod key_services;
 mod outside;
 
@@ -50,6 +51,7 @@ pub(crate) fn key_sources(cx: &Context, age: Arc<AgeIdentities>) -> KeySources<'
         kms: LazyLock::new(Box::new(|| aws::kms(cx))),
         gcp: LazyLock::new(Box::new(|| gcp::kms(cx))),
         azure: LazyLock::new(Box::new(|| azure::key_vault(cx))),
+        huawei: LazyLock::new(Box::new(|| huawei::kms(cx))),
         pgp: LazyLock::new(Box::new(|| gpg(cx))),
         memory: Arc::default(),
         order: DecryptionOrder::default(),

@@ -1,4 +1,4 @@
-//! Files for keys of Google Cloud KMS and Azure Key Vault, with their stand-in, and the real SOPS on the other side.
+//! Files for keys of Google Cloud KMS, Azure Key Vault and Huawei Cloud KMS, with their stand-in, and the real SOPS on the other side.
 
 use bulla_testkit::clouds::{Clouds, Fault};
 use bulla_testkit::{needs_peers, peers};
@@ -172,7 +172,8 @@ fn sops_opens_what_bulla_encrypts_for_azure_and_the_reverse() {
         (
             "group.yaml",
             format!(
-                "creation_rules:\n  - key_groups:\n      - azure_keyvault:\n          - vaultUrl: {VAULT}\n            key: both\n            version: {version}\n"
+                "creation_rules:\n  - key_groups:\n      - azure_keyvault:\n          - vaultUrl: {VAULT}\n            key: both\n            \
+                 version: {version}\n"
             ),
         ),
     ] {
@@ -195,6 +196,30 @@ fn sops_opens_what_bulla_encrypts_for_azure_and_the_reverse() {
     for program in ["sops", "bulla"] {
         assert_eq!(place.does(&format!("{managed} {program} decrypt by-bulla.yaml")), PLAIN, "{program}");
     }
+}
+
+#[test]
+fn sops_opens_what_bulla_encrypts_for_huawei_cloud_and_the_reverse() {
+    needs_peers!();
+    let (place, clouds) = (place(), Clouds::shared());
+    clouds.let_in("huawei", &json!({"access_key": "AKCLI", "secret_key": "s3cret", "may": ["encrypt", "decrypt"]}));
+    let key = "eu-west-101:0d0466b0-e727-4d9c-b35d-f84bb474a37f";
+    let start = format!("unset SOPS_AGE_KEY_FILE; export HUAWEICLOUD_SDK_REGION_KMS_EU_WEST_101={};", clouds.address());
+    let keys = "HUAWEICLOUD_SDK_AK=AKCLI HUAWEICLOUD_SDK_SK=s3cret HUAWEICLOUD_SDK_PROJECT_ID=project-of-tests";
+    let env = format!("{start} export {keys};");
+    let fields = both_ways(&place, &env, &format!("--hckms {key}"), "hckms");
+    assert_eq!(fields, ["created_at".to_owned(), "enc".into(), format!("key_id: {key}")]);
+    place.write("rule.yaml", format!("creation_rules:\n  - hckms: [{key}]\n"));
+    place.does(&format!("{env} bulla encrypt --config rule.yaml app.yaml > rule-bulla.yaml"));
+    assert_eq!(place.does(&format!("{env} sops decrypt rule-bulla.yaml")), PLAIN);
+    // As a file has them.
+    place
+        .write("../home/.huaweicloud/credentials", "[basic]\nak = AKCLI\nsk = s3cret\nproject_id = project-of-tests\n");
+    for program in ["sops", "bulla"] {
+        assert_eq!(place.does(&format!("{start} {program} decrypt by-bulla.yaml")), PLAIN, "{program}");
+    }
+    let told = refused(&place, &format!("{start} {} bulla decrypt by-bulla.yaml", keys.replace("s3cret", "wrong")));
+    assert!(told.contains("does not accept the access key `AKCLI` from `HUAWEICLOUD_SDK_AK`"), "{told}");
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! gcp      keys of Google Cloud KMS
 //! azure    keys of Azure Key Vault
 //! pgp      keys of OpenPGP, by the user's gpg
-//! huawei   names of theirs
+//! huawei   keys of Huawei Cloud KMS
 //!
 //! service  SOPS' key service: another program that has the key; its client and its server
 //! name     what any of them is called

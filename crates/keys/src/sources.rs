@@ -8,6 +8,7 @@ use crate::age::{AgeIdentities, AgeKey};
 use crate::aws::{AwsKey, Kms};
 use crate::azure::{AzureKey, KeyVault};
 use crate::gcp::{GcpKey, GcpKms};
+use crate::huawei::{HuaweiKey, HuaweiKms};
 use crate::memory::Memory;
 use crate::pgp::{Gpg, PgpKey};
 use crate::service::{FirstOf, KeyService};
@@ -25,6 +26,8 @@ pub struct KeySources<'a> {
     pub kms: Later<'a, Kms>,
     /// KMS of Google Cloud, likewise.
     pub gcp: Later<'a, GcpKms>,
+    /// KMS of Huawei Cloud, likewise.
+    pub huawei: Later<'a, HuaweiKms>,
     /// The vaults of Azure, likewise.
     pub azure: Later<'a, KeyVault>,
     /// gpg, likewise.
@@ -43,11 +46,12 @@ pub struct KeySources<'a> {
 pub type Later<'a, T> = LazyLock<Arc<T>, Box<dyn FnOnce() -> Arc<T> + Send + 'a>>;
 
 impl KeySources<'_> {
-    /// The key of this name, ready to wrap and unwrap; `None` for a kind that cannot be used. Whether it is one shows when it is used.
+    /// The key of this name, ready to wrap and unwrap; `None` if keys are not used here and there is no key service. Whether it is one
+    /// shows when it is used.
     ///
     /// What a service unwrapped for it is remembered in [`KeySources::memory`].
     pub fn key(&self, name: &KeyName, named_by: NamedBy) -> Option<Box<dyn MasterKey>> {
-        let here = if self.is_here { self.key_here(name, named_by) } else { None };
+        let here = self.is_here.then(|| self.key_here(name, named_by));
         if self.services.is_empty() {
             return here;
         }
@@ -64,6 +68,7 @@ impl KeySources<'_> {
             kms: LazyLock::new(Box::new(|| Arc::clone(&self.kms))),
             gcp: LazyLock::new(Box::new(|| Arc::clone(&self.gcp))),
             azure: LazyLock::new(Box::new(|| Arc::clone(&self.azure))),
+            huawei: LazyLock::new(Box::new(|| Arc::clone(&self.huawei))),
             memory: Arc::default(),
             order: DecryptionOrder::default(),
             is_here: true,
@@ -72,17 +77,15 @@ impl KeySources<'_> {
     }
 
     /// The key as it is used without any key service.
-    fn key_here(&self, name: &KeyName, named_by: NamedBy) -> Option<Box<dyn MasterKey>> {
+    fn key_here(&self, name: &KeyName, named_by: NamedBy) -> Box<dyn MasterKey> {
         match name {
-            KeyName::Age(recipient) => Some(Box::new(AgeKey::new(recipient, Arc::clone(&self.age)))),
-            KeyName::Aws(name) => Some(self.memory.of(AwsKey::new(name.clone(), Arc::clone(&self.kms)))),
-            KeyName::Vault(name) => {
-                Some(self.memory.of(VaultKey::new(name.clone(), named_by, Arc::clone(&self.vault))))
-            }
-            KeyName::Gcp(name) => Some(self.memory.of(GcpKey::new(name.clone(), Arc::clone(&self.gcp)))),
-            KeyName::Azure(name) => Some(self.memory.of(AzureKey::new(name.clone(), Arc::clone(&self.azure)))),
-            KeyName::Pgp(name) => Some(self.memory.of(PgpKey::new(name.clone(), Arc::clone(&self.pgp)))),
-            KeyName::Huawei(_) => None,
+            KeyName::Age(recipient) => Box::new(AgeKey::new(recipient, Arc::clone(&self.age))),
+            KeyName::Aws(name) => self.memory.of(AwsKey::new(name.clone(), Arc::clone(&self.kms))),
+            KeyName::Vault(name) => self.memory.of(VaultKey::new(name.clone(), named_by, Arc::clone(&self.vault))),
+            KeyName::Gcp(name) => self.memory.of(GcpKey::new(name.clone(), Arc::clone(&self.gcp))),
+            KeyName::Azure(name) => self.memory.of(AzureKey::new(name.clone(), Arc::clone(&self.azure))),
+            KeyName::Pgp(name) => self.memory.of(PgpKey::new(name.clone(), Arc::clone(&self.pgp))),
+            KeyName::Huawei(name) => self.memory.of(HuaweiKey::new(name.clone(), Arc::clone(&self.huawei))),
         }
     }
 }

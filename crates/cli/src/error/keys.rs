@@ -136,6 +136,7 @@ pub(super) fn of_service(error: &ServiceError, source: Source) -> Option<String>
         Source::Kms => of_aws(error).map(str::to_owned).or_else(|| of_denial(error)),
         Source::GcpKms => of_gcp(error).map(str::to_owned).or_else(|| of_denial(error)),
         Source::AzureKv => of_azure(error).or_else(|| of_denial(error)),
+        Source::HcKms => of_huawei(error).map(str::to_owned).or_else(|| of_denial(error)),
         _ => of_vault(error),
     }
 }
@@ -161,6 +162,24 @@ fn of_gcp(error: &ServiceError) -> Option<&'static str> {
             Some("`gcloud kms keys versions list --key …` says their states; one that is disabled can be enabled again")
         }
         ServiceError::Unreachable { .. } => Some("behind a proxy, HTTPS_PROXY counts"),
+        _ => None,
+    }
+}
+
+fn of_huawei(error: &ServiceError) -> Option<&'static str> {
+    match error {
+        ServiceError::NoCredentials { .. } => Some(
+            "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or write `ak` and `sk` below `[basic]` in ~/.huaweicloud/credentials",
+        ),
+        ServiceError::Rejected { .. } => Some(
+            "the access key may be mistyped or revoked, or this machine's clock wrong: a signature is good for 15 minutes",
+        ),
+        ServiceError::UnknownKey { .. } => Some("a key is asked for in the region and the project that are named only"),
+        ServiceError::Unfit { .. } => Some("see in the file's history whether `enc` or `key_id` was changed"),
+        ServiceError::Unusable { .. } => Some("whoever administers it can enable it, or cancel its deletion"),
+        ServiceError::Unreachable { .. } => {
+            Some("see whether the region is spelt as Huawei Cloud has it; behind a proxy, HTTPS_PROXY counts")
+        }
         _ => None,
     }
 }

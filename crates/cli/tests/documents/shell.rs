@@ -180,8 +180,8 @@ fn environment(root: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The services that a page speaks of: AWS with the key `alias/shop` in eu-west-1, Vault with the transit key `shop`, Google Cloud and
-/// Azure with any key.
+/// The services that a page speaks of: AWS with the key `alias/shop` in eu-west-1, Vault with the transit key `shop`, Google Cloud,
+/// Azure and Huawei Cloud with any key.
 fn services(text: &str) -> Vec<(&'static str, String)> {
     static KEY: LazyLock<()> = LazyLock::new(|| {
         let moto = Moto::shared();
@@ -223,6 +223,16 @@ fn services(text: &str) -> Vec<(&'static str, String)> {
             ("AZURE_TENANT_ID", given["tenant"].as_str().unwrap_or_default().to_owned()),
             ("AZURE_CLIENT_ID", "shop".to_owned()),
             ("AZURE_CLIENT_SECRET", "s3cret".to_owned()),
+        ]);
+    }
+    if text.contains("--hckms") {
+        let who = serde_json::json!({"access_key": "SHOP", "secret_key": "s3cret", "may": ["encrypt", "decrypt"]});
+        Clouds::shared().let_in("huawei", &who);
+        environment.extend([
+            ("HUAWEICLOUD_SDK_REGION_KMS_EU_WEST_101", Clouds::shared().address().to_owned()),
+            ("HUAWEICLOUD_SDK_AK", "SHOP".to_owned()),
+            ("HUAWEICLOUD_SDK_SK", "s3cret".to_owned()),
+            ("HUAWEICLOUD_SDK_PROJECT_ID", "project-of-tests".to_owned()),
         ]);
     }
     environment

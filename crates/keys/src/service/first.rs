@@ -60,8 +60,9 @@ impl<E: fmt::Display> fmt::Display for NobodyDid<E> {
 
 #[async_trait]
 impl MasterKey for FirstOf {
+    /// As it is known here: a key of Azure whose name has no version has one once it wrapped.
     fn name(&self) -> KeyName {
-        self.there.name()
+        self.here.as_ref().map_or_else(|| self.there.name(), |here| here.name())
     }
 
     async fn wrap(&self, secret: &SecretBytes) -> Result<WrappedKey, WrapError> {

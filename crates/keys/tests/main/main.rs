@@ -5,6 +5,7 @@ mod azure;
 mod clouds;
 mod garbage;
 mod gcp;
+mod huawei;
 mod identities;
 mod interop;
 mod person;
