@@ -52,7 +52,12 @@ fn a_value_that_is_set_changes_its_line_the_date_and_the_mac() {
     let sops = Sops::new();
     for (plain, format, path, expected) in [
         (DOTENV, Format::Dotenv, "['USER']", DOTENV.replace("USER=shop", "USER=new\\nline")),
-        (INI, Format::Ini, "['db']['user']", INI.replace("user = shop ; may read", "; may read\nuser = \"\"\"new\nline\"\"\"")),
+        (
+            INI,
+            Format::Ini,
+            "['db']['user']",
+            INI.replace("user = shop ; may read", "; may read\nuser = \"\"\"new\nline\"\"\""),
+        ),
         (INI, Format::Ini, "['DEFAULT']['top']", INI.replace("top = 1", "top = \"\"\"new\nline\"\"\"")),
     ] {
         let before = encrypt(plain.as_bytes(), format, &Rule::DEFAULT, 1).unwrap().bytes;
@@ -95,11 +100,21 @@ fn entries_come_and_go() {
 #[test]
 fn what_the_format_cannot_hold_is_refused() {
     for (plain, format, change, message) in [
-        (DOTENV, Format::Dotenv, set("['USER']", "C:\\new"), "cannot write `[\"USER\"]`: a dotenv file cannot hold a backslash"),
+        (
+            DOTENV,
+            Format::Dotenv,
+            set("['USER']", "C:\\new"),
+            "cannot write `[\"USER\"]`: a dotenv file cannot hold a backslash",
+        ),
         (DOTENV, Format::Dotenv, set("['sops_mac']", "x"), "`[\"sops_mac\"]` is not a value of the document"),
         (DOTENV, Format::Dotenv, set("['a']['b']", "x"), "cannot write `[\"a\"]`: a dotenv file holds texts only"),
         (INI, Format::Ini, set("['a']", "x"), "cannot write `[\"a\"]`: an INI file holds texts in sections"),
-        (INI, Format::Ini, set("['db']['user']", "`\"\"\"\n"), "cannot write `[\"db\"][\"user\"]`: there is no way to quote"),
+        (
+            INI,
+            Format::Ini,
+            set("['db']['user']", "`\"\"\"\n"),
+            "cannot write `[\"db\"][\"user\"]`: there is no way to quote",
+        ),
         (INI, Format::Ini, set("['sops']['x']", "x"), "`[\"sops\"][\"x\"]` is not a value of the document"),
         ("x", Format::Binary, set("['other']", "x"), "cannot write `[\"other\"]`: a binary file is one text"),
     ] {
@@ -167,8 +182,7 @@ fn files_are_rotated_and_get_other_keys() {
             now: moment(),
         };
         let rotated = now(file.open(&key).unwrap().rotate(&recipe, &mut random(7))).unwrap().bytes;
-        let again =
-            now(wrap_data_key_again(&file, &key, &groups, 0, (later(), Dates::Renew), &mut random(8))).unwrap();
+        let again = now(wrap_data_key_again(&file, &key, &groups, 0, (later(), Dates::Renew), &mut random(8))).unwrap();
         for bytes in [&rotated, &again] {
             assert!(text(bytes).contains("team"), "{}", text(bytes));
             assert_eq!(text(&decrypt(bytes, format).unwrap()), plain);

@@ -11,8 +11,8 @@ use bulla_keys::memory::Memory;
 use bulla_keys::{KeyName, MasterKey, Source, UnwrapError, WrapError, WrappedKey};
 use bulla_sops::danger::{Dates, wrap_data_key_again};
 use bulla_sops::{
-    DataKeyError, EncryptedFile, GroupsError, KeyEntry, KeyGroups, KeyRing, NothingSelected, Recipe, Selector,
-    WrapKeysError,
+    DataKeyError, DecryptError, EncryptedFile, GroupsError, KeyEntry, KeyGroups, KeyRing, NothingSelected, Recipe,
+    Selector, WrapKeysError,
 };
 use bulla_testkit::mutate::Random;
 use bulla_testkit::{needs_peers, peers};
@@ -573,5 +573,76 @@ fn a_command_asks_for_each_wrapped_key_once_however_many_files_have_it() {
             }
         });
         assert_eq!(command.calls.load(Ordering::SeqCst), 3 * keys_of_each);
+    }
+}
+
+#[test]
+fn groups_lie_in_every_format_as_sops_puts_them_there() {
+    needs_peers!();
+    let people = [0, 1, 2];
+    for (name, plain, format) in [
+        ("file.json", "{\n\t\"a\": \"x\"\n}\n", Format::Json),
+        ("file.env", "A=x\nB=y\n", Format::Dotenv),
+        ("file.ini", "[s]\na = x\n", Format::Ini),
+        ("file.bin", "anything\n", Format::Binary),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join(name);
+        let configuration = config(&[vec![0, 3], vec![1], vec![2]], 2);
+        std::fs::write(place.path().join(".sops.yaml"), &configuration).unwrap();
+        let sops = |arguments: &[&str], content: &[u8]| {
+            std::fs::write(&file, content).unwrap();
+            let keys: Vec<&str> = people.iter().map(|person| PEOPLE[*person].0).collect();
+            let mut command = std::process::Command::new(peers::sops());
+            command
+                .current_dir(place.path())
+                .env_clear()
+                .env("HOME", place.path())
+                .env("SOPS_AGE_KEY", keys.join("\n"));
+            let output = command.env("SOPS_DISABLE_VERSION_CHECK", "1").args(arguments).arg(name).output().unwrap();
+            assert!(output.status.success(), "{arguments:?} {name}: {}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        let keys = |groups: &[&[usize]]| -> Vec<Vec<AgeKey>> {
+            let key = |person: &usize| AgeKey::new(recipient(*person), ring());
+            groups.iter().map(|group| group.iter().map(key).collect()).collect()
+        };
+        let made = keys(&[&[0, 3], &[1], &[2]]);
+        let groups: Vec<Vec<&dyn MasterKey>> =
+            made.iter().map(|group| group.iter().map(|key| key as &dyn MasterKey).collect()).collect();
+        let recipe = Recipe {
+            groups: &groups,
+            threshold: 2,
+            selector: &Selector::default(),
+            mac_only_encrypted: false,
+            nothing_selected: NothingSelected::Refuse,
+            now: moment(),
+        };
+        let ours = now(bulla_sops::encrypt(plain.as_bytes(), format, &recipe, &mut random(1))).unwrap().bytes;
+        let theirs = sops(&["--encrypt"], plain.as_bytes());
+        assert_eq!(sops(&["--decrypt"], &ours), sops(&["--decrypt"], &theirs), "{name}");
+        let opened = |bytes: &[u8], people: &[usize]| now(bulla_sops::decrypt(bytes, format, &ring_of(people)));
+        for bytes in [&*ours, &theirs] {
+            assert_eq!(*opened(bytes, &[3, 2]).unwrap(), plain.as_bytes(), "{name}");
+            assert!(matches!(opened(bytes, &[3]), Err(DecryptError::DataKey(DataKeyError::TooFewShares { .. }))));
+        }
+        // Other groups, the same data key; and to one group.
+        for (groups, people) in [(&[&[4][..], &[5]][..], &[4, 5][..]), (&[&[1]], &[1])] {
+            for bytes in [&*ours, &theirs] {
+                let file = EncryptedFile::read(bytes, format).unwrap();
+                let key = now(file.data_key(&ring_of(&[0, 1]))).unwrap();
+                let made = keys(groups);
+                let keys: Vec<Vec<&dyn MasterKey>> =
+                    made.iter().map(|group| group.iter().map(|key| key as &dyn MasterKey).collect()).collect();
+                let mut random = random(2);
+                let again = wrap_data_key_again(&file, &key, &keys, 0, (moment(), Dates::Renew), &mut random);
+                let again = now(again).unwrap();
+                assert_eq!(*opened(&again, people).unwrap(), plain.as_bytes(), "{name}");
+                assert!(opened(&again, &[0]).is_err(), "{name}");
+                if people == [1] {
+                    assert_eq!(sops(&["--decrypt"], &again), sops(&["--decrypt"], &theirs), "{name}");
+                }
+            }
+        }
     }
 }
