@@ -39,7 +39,6 @@ fn encrypted() -> Vec<(&'static str, Place, &'static str, Format, &'static str)>
 
 /// Flux looks for these before it decrypts what it finds in a Secret. Source: kustomize-controller, `internal/decryptor`.
 #[test]
-#[ignore = "needs dotenv, INI and binary files"]
 fn the_marks_that_flux_looks_for_are_there() {
     needs_peers!();
     for (name, place, file, format, _) in encrypted() {
@@ -75,7 +74,6 @@ fn a_manifest_is_decrypted_in_a_cluster() {
 
 /// KSOPS, the provider for Terraform, sops-nix and others are built with SOPS' library, which checks the MAC.
 #[test]
-#[ignore = "needs dotenv, INI and binary files"]
 fn the_library_of_sops_reads_the_files() {
     needs_peers!();
     let identities = identity();

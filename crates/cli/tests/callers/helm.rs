@@ -10,7 +10,6 @@ const VALUES: &str = "# values\ndb:\n    user: admin\n    password: hunter2\nrep
 const IS_ENCRYPTED: &str = "grep -q 'mac.*,type:str]'";
 
 #[test]
-#[ignore = "needs dotenv, INI and binary files"]
 fn files_of_helm_secrets_are_encrypted_and_decrypted() {
     needs_peers!();
     for (name, place) in places() {

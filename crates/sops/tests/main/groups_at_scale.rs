@@ -131,4 +131,4 @@ fn documents_of_every_format_for_groups_of_people_go_both_ways() {
 }
 
 /// The formats.
-const FORMATS: &[Format] = &[Format::Yaml, Format::Json];
+const FORMATS: &[Format] = &[Format::Yaml, Format::Json, Format::Dotenv, Format::Ini, Format::Binary];
