@@ -16,10 +16,8 @@ use crate::hardening;
 /// Keys stay readable, values are encrypted, and every change is seen.
 #[derive(Debug, clap::Parser)]
 #[command(name = "bulla", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(
-    after_help = "`bulla sops …`, or a link to this program that is called `sops`: the command line of SOPS.\n\
-    Exit codes are listed in docs/exit-codes.md. Where SOPS has a code for the same thing, it is the same."
-)]
+#[command(after_help = "`bulla sops …`, or a link to this program that is called `sops`: the command line of SOPS.\n\
+    Exit codes are listed in docs/exit-codes.md. Where SOPS has a code for the same thing, it is the same.")]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
