@@ -57,10 +57,11 @@ pub(crate) enum Exit {
 impl Exit {
     /// Every code but success, in the order of their numbers.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Failed,
         Self::Input,
         Self::Output,
+        Self::Emit,
         Self::Configuration,
         Self::Conflict,
         Self::Value,
