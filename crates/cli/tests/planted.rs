@@ -171,7 +171,7 @@ fn no_call_under_the_name_sops_says_or_leaves_a_value() {
             "sops exec-file --no-fifo encrypted.yaml 'kill -TERM $PPID; sleep 1'; sops exec-file --no-fifo encrypted.yaml 'kill -9 $$'",
             "sops exec-file --no-fifo --filename x.yaml encrypted.yaml 'test -f {}'; sops exec-file --background encrypted.yaml true",
             "sops rotate -i --add-age $BOB other.yaml; sops -r -i --rm-age $BOB other.yaml; sops rotate other.yaml > /dev/null",
-            "sops updatekeys -y other.yaml; sops groups add -f other.yaml --age $BOB; sops groups delete -f other.yaml 0",
+            "sops updatekeys -y other.yaml; sops groups add -f other.yaml --age $BOB > /dev/null; sops groups delete -f other.yaml 0 > /dev/null",
             "sops publish -y encrypted.yaml; sops completion bash > /dev/null; sops --version --disable-version-check",
             // What fails.
             "SOPS_AGE_KEY_FILE=$KEYS/bob.key sops -d encrypted.yaml; sops -d plain.yaml; sops -e encrypted.yaml",
