@@ -189,3 +189,9 @@ fn publishing_to_vault() {
         assert!(found[1].is_object(), "{file}");
     }
 }
+
+#[test]
+fn other_formats() {
+    needs_peers!();
+    run_table(include_str!("sops/formats.txt"), 60);
+}

@@ -60,7 +60,7 @@ impl NewFile {
             },
             None => None,
         };
-        let (selector, mac_only_encrypted) = selector(run, rule)?;
+        let (selector, mac_only_encrypted) = selector(run, rule, target.input)?;
         let mut groups = match rule {
             _ if !named.is_empty() => {
                 KeyGroups { groups: vec![named], threshold: rule.map_or(0, |rule| rule.threshold) }
@@ -309,7 +309,7 @@ pub(super) fn check_rule(run: &Run<'_>, target: &Target) -> Result<(), Failure> 
 }
 
 /// What is encrypted, and whether the MAC covers that only.
-fn selector(run: &Run<'_>, rule: Option<&Rule>) -> Result<(Selector, bool), Failure> {
+fn selector(run: &Run<'_>, rule: Option<&Rule>, input: Format) -> Result<(Selector, bool), Failure> {
     let mut given: Vec<(SelectorKind, String)> = Vec::new();
     for kind in SelectorKind::ALL {
         let text = run.flags.text(&kind.as_str().replace('_', "-"));
@@ -321,6 +321,15 @@ fn selector(run: &Run<'_>, rule: Option<&Rule>) -> Result<(Selector, bool), Fail
         }
     }
     let mac_only_encrypted = run.global.is("mac-only-encrypted") || rule.is_some_and(|rule| rule.mac_only_encrypted);
+    if input == Format::Binary {
+        for (kind, _) in &given {
+            let kind = kind.as_str().replace('_', " ");
+            run.warn(&format!(
+                "Using an {kind} does not make sense with the input store (the binary store produces one key that should always be encrypted) and will be ignored."
+            ));
+        }
+        return Ok((Selector::default(), false));
+    }
     let selector =
         Selector::choose(given.iter().map(|(kind, text)| (*kind, text.as_str()))).map_err(|error| match error {
             SelectorError::Conflict(..) => Failure::new(code::CONFLICT, CONFLICT),
