@@ -147,6 +147,16 @@ impl KeyName {
         KeyId { source: self.source(), name }
     }
 
+    /// Is this a version of the key that `other` names without one? Only keys of Azure have a version in their name.
+    pub fn is_version_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Azure(version), Self::Azure(any)) => {
+                any.version.is_empty() && version.vault_url == any.vault_url && version.name == any.name
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is the name of a key that can be asked. Nothing is called.
     ///
     /// # Errors

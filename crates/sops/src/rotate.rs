@@ -9,7 +9,7 @@
 //! is in [`crate::danger`].
 
 use bulla_doc::{Kind, Tree};
-use bulla_keys::KeyId;
+use bulla_keys::{KeyId, MasterKey};
 use rand_core::CryptoRng;
 
 use crate::decrypt::Opened;
@@ -37,7 +37,12 @@ pub struct Difference {
 impl Difference {
     /// Between a file with `metadata` and one that `recipe` makes.
     pub fn between(metadata: &Metadata, recipe: &Recipe<'_>) -> Self {
-        let wanted: Vec<Vec<KeyId>> = recipe.groups.iter().map(|group| ids(group, |key| key.name().id())).collect();
+        // A rule may name a key without its version: any version that the file has is that key.
+        let wanted = |key: &&dyn MasterKey| {
+            let name = key.name();
+            metadata.keys().find(|entry| entry.name().is_version_of(&name)).map_or_else(|| name.id(), KeyEntry::id)
+        };
+        let wanted: Vec<Vec<KeyId>> = recipe.groups.iter().map(|group| ids(group, wanted)).collect();
         let there: Vec<Vec<KeyId>> = metadata.groups.iter().map(|group| ids(group, KeyEntry::id)).collect();
         let threshold = |groups: &[Vec<KeyId>], threshold| match groups {
             [_] => 0,

@@ -3,6 +3,8 @@
 use bulla_crypto::{EncryptedValue, ValueCipher};
 use bulla_doc::{Document, Format};
 use bulla_keys::age::AgeKey;
+use bulla_keys::fake::{Behaviour, FakeKey};
+use bulla_keys::{KeyName, Source};
 use bulla_sops::{Difference, EncryptError, EncryptedFile, Groups, NothingSelected, Recipe, Selector, SelectorKind};
 use bulla_testkit::needs_peers;
 
@@ -139,4 +141,26 @@ fn the_real_sops_opens_what_was_rotated_and_its_files_can_be() {
     let elsewhere = rotate(&before, OTHER, &rule.selector()).unwrap();
     let refused = sops.decrypt(&elsewhere, Format::Yaml).unwrap_err();
     assert!(refused.contains("no master key was able to decrypt the file"), "{refused}");
+}
+
+#[test]
+fn a_key_of_azure_that_is_named_without_its_version_is_the_one_that_is_there() {
+    let key = |name: &str, version: &str| {
+        let field = |field: &str| match field {
+            "vault_url" => "https://shop.vault.azure.net".to_owned(),
+            "name" => name.to_owned(),
+            _ => version.to_owned(),
+        };
+        FakeKey::named(KeyName::of_fields(Source::AzureKv, field, Vec::new()), Behaviour::Works)
+    };
+    let selector = Selector::default();
+    let written = key("sops", "6af1");
+    let plain = b"a: b\n";
+    let bytes = now(bulla_sops::encrypt(plain, Format::Yaml, &recipe(&[vec![&written]], &selector), &mut random(1)));
+    let file = EncryptedFile::read(&bytes.unwrap().bytes, Format::Yaml).unwrap();
+    let between = |key: &FakeKey| Difference::between(file.metadata(), &recipe(&[vec![key]], &selector));
+    assert!(between(&key("sops", "6af1")).is_none());
+    assert!(between(&key("sops", "")).is_none());
+    assert_eq!(between(&key("sops", "77b0")).joins.len(), 1);
+    assert_eq!(between(&key("other", "")).leaves.len(), 1);
 }
