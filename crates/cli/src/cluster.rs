@@ -10,6 +10,7 @@
 
 use std::path::PathBuf;
 
+use bulla_controller::connection;
 use bulla_sealed::Certificate;
 use k8s_openapi::api::core::v1::Service;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -75,7 +76,7 @@ impl ClusterArgs {
         wait(async {
             let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
             let config = match self.kubeconfig() {
-                Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unreachable)?,
+                Ok(kubeconfig) => connection::of_kubeconfig(kubeconfig, &options).await.map_err(unreachable)?,
                 Err(error) => match Config::incluster() {
                     Ok(config) if self.kubeconfig.is_none() => config,
                     _ => return Err(unreachable(error)),

@@ -18,6 +18,7 @@
 //! Environment and clock are met in [`options`] and [`run`]; plan, record, status, index and queue are pure.
 
 pub mod apply;
+pub mod connection;
 pub mod event;
 mod external;
 mod follow;

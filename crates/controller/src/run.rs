@@ -25,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::connection;
 use crate::external::{self, External};
 use crate::follow::{Listed, Told, follow};
 use crate::index::Index;
@@ -391,7 +392,7 @@ async fn config(kubeconfig: Option<&PathBuf>) -> Result<Config, RunError> {
     let Some(path) = kubeconfig else { return Config::incluster().map_err(RunError::NotInCluster) };
     let failed = |source| RunError::Kubeconfig { path: path.clone(), source: Box::new(source) };
     let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
+    connection::of_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
 }
 
 /// `POD_NAMESPACE`, or that of the service account or the kubeconfig's context.
