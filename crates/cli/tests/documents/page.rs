@@ -38,7 +38,7 @@ impl fmt::Display for Fault {
 }
 
 /// Languages of blocks that are shown and not run. Whatever else looks like a shell is refused, so that nothing is left out by its name.
-const SHOWN: [&str; 9] = ["text", "yaml", "json", "toml", "rust", "diff", "markdown", "dockerfile", "go"];
+const SHOWN: [&str; 10] = ["text", "yaml", "json", "toml", "ini", "rust", "diff", "markdown", "dockerfile", "go"];
 
 /// The steps of a page.
 pub(crate) fn steps(text: &str) -> Result<Vec<Step>, Fault> {
