@@ -22,6 +22,7 @@ use bulla_yaml::{Position, Span};
 use crate::Format;
 use crate::error::{Expected, ParseError};
 use crate::spell::Quote;
+use crate::text::{self, position};
 use crate::tree::{Document, Entry, EntryKind, NONE, Source, Value};
 
 pub(crate) use ini::{comment_reads_as, key_reads_as as ini_key_reads_as, value_of as ini_value};
@@ -100,26 +101,13 @@ impl Text {
     }
 }
 
-fn position(text: &str, offset: usize) -> Position {
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |place| place + 1);
-    Position { line: 1 + before.matches('\n').count(), column: 1 + before[line_start..].chars().count() }
-}
-
 fn span(range: Range<usize>) -> Span {
     Span { start: range.start as u32, end: range.end as u32 }
 }
 
 /// Reads a file of dotenv or INI.
 pub(crate) fn read(bytes: Wiping<Vec<u8>>, format: Format) -> Result<Document, ParseError> {
-    let text = bytes.into_text().map_err(|(bytes, valid)| {
-        // What comes before the fault is UTF-8.
-        let before = str::from_utf8(&bytes[..valid]).unwrap_or_default();
-        ParseError { position: position(before, before.len()), expected: Expected::Text }
-    })?;
-    if u32::try_from(text.len()).is_err() {
-        return Err(ParseError { position: Position { line: 1, column: 1 }, expected: Expected::Depth });
-    }
+    let text = text::read(bytes, Expected::Text)?;
     let mut builder = Builder { text: &text, decoded: Wiping::default(), tokens: Vec::new(), entries: Vec::new() };
     if format == Format::Ini {
         ini::read(&mut builder)?;

@@ -11,6 +11,7 @@ use bulla_wipe::Wiping;
 use bulla_yaml::{Position, Span};
 
 use crate::error::{Expected, ParseError};
+use crate::text::{self, position};
 use crate::tree::{Document, Entry, EntryKind, NONE, Source, Value};
 
 const DEPTH_LIMIT: usize = 10_000;
@@ -82,22 +83,8 @@ impl Text {
     }
 }
 
-fn position(text: &str, offset: usize) -> Position {
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |place| place + 1);
-    Position { line: 1 + before.matches('\n').count(), column: 1 + before[line_start..].chars().count() }
-}
-
 pub(crate) fn read(bytes: Wiping<Vec<u8>>) -> Result<Document, ParseError> {
-    let text = bytes.into_text().map_err(|(bytes, valid)| {
-        // What comes before the fault is UTF-8.
-        let before = str::from_utf8(&bytes[..valid]).unwrap_or_default();
-        let position = position(before, before.len());
-        ParseError { position, expected: Expected::Json("UTF-8 text, found bytes that are not") }
-    })?;
-    if u32::try_from(text.len()).is_err() {
-        return Err(ParseError { position: Position { line: 1, column: 1 }, expected: Expected::Depth });
-    }
+    let text = text::read(bytes, Expected::Json("UTF-8 text, found bytes that are not"))?;
     let mut reader =
         Reader { text: &text, offset: 0, decoded: Wiping::default(), tokens: Vec::new(), entries: Vec::new() };
     reader.read()?;

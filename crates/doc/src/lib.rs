@@ -21,6 +21,7 @@ mod json;
 mod metadata;
 mod owned;
 mod spell;
+mod text;
 mod tree;
 mod write;
 mod yaml;
