@@ -249,6 +249,16 @@ pub(crate) fn shown(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
 }
 
+/// What a service says, and the code that it says it with, where there are such.
+pub(crate) fn reason(message: &str, code: &str) -> String {
+    match (message, code) {
+        ("", "") => "it gave no reason".to_owned(),
+        ("", code) => shown(code),
+        (message, "") => shown(message),
+        (message, code) => shown(&format!("{message} ({code})")),
+    }
+}
+
 fn form(fields: &[(&str, &[u8])]) -> Wiping<Vec<u8>> {
     let mut body = Wiping::<Vec<u8>>::default();
     for (index, (name, text)) in fields.iter().enumerate() {
@@ -268,7 +278,7 @@ fn form(fields: &[(&str, &[u8])]) -> Wiping<Vec<u8>> {
     body
 }
 
-/// A text for the query of a URI.
+/// A text for the query of a URI: what is not unreserved is escaped.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -280,6 +290,11 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// A path for a URI: the same, but for its slashes.
+pub(crate) fn escape_path(path: &str) -> String {
+    path.split('/').map(escape).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]

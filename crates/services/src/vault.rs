@@ -30,6 +30,8 @@ pub use answer::{Answer, Asked};
 pub use client::Client;
 pub use login::Login;
 
+use crate::rest::escape_path;
+
 /// How Vault is used.
 #[derive(Debug)]
 pub struct Settings {
@@ -100,11 +102,11 @@ impl<'a> Call<'a> {
 
     /// Path and query of its URI.
     fn target(&self) -> String {
-        let mut target = format!("/v1/{}", escape(self.path));
+        let mut target = format!("/v1/{}", escape_path(self.path));
         for (index, (name, value)) in self.query.iter().enumerate() {
             target.push(if index == 0 { '?' } else { '&' });
             // A slash stands for itself in a query, too.
-            let _ = write!(target, "{}={}", escape(name), escape(value));
+            let _ = write!(target, "{}={}", escape_path(name), escape_path(value));
         }
         target
     }
@@ -128,20 +130,6 @@ pub fn object(fields: &[(&str, &[u8])]) -> Wiping<Vec<u8>> {
     }
     body.append(b"}");
     body
-}
-
-/// `path` for a URI: what is neither unreserved nor a slash is escaped.
-fn escape(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => escaped.push(byte as char),
-            byte => {
-                let _ = write!(escaped, "%{byte:02X}");
-            }
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

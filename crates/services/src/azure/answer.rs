@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{Address, Asked};
 use crate::ServiceError;
-use crate::rest::{Reply, shown};
+use crate::rest::{Reply, reason, shown};
 
 /// The role that may do with keys what SOPS does.
 const ROLE: &str = "Key Vault Crypto User";
@@ -45,12 +45,7 @@ pub(super) fn meaning(reply: &Reply, asked: &Asked<'_>, vault: &Address, princip
     let inner = failure.innererror.as_ref().map_or("", |inner| &*inner.code);
     let (address, key) = (vault.to_string(), asked.key.to_owned());
     let code = if inner.is_empty() { &*failure.code } else { inner };
-    let reason = match (&*failure.message, code) {
-        ("", "") => "it gave no reason".to_owned(),
-        ("", code) => shown(code),
-        (message, "") => shown(message),
-        (message, code) => shown(&format!("{message} ({code})")),
-    };
+    let reason = reason(&failure.message, code);
     match (reply.status, code) {
         (429, _) => ServiceError::Throttled { address, attempts: reply.attempts, retry_after: reply.retry_after },
         (401, _) => ServiceError::Rejected { address, principal: principal.to_owned(), reason },

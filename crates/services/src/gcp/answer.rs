@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::Asked;
 use crate::ServiceError;
-use crate::rest::{Reply, shown};
+use crate::rest::{Reply, reason, shown};
 
 #[derive(Deserialize, Default)]
 struct Body {
@@ -45,12 +45,7 @@ struct Metadata {
 pub(super) fn meaning(reply: &Reply, asked: &Asked<'_>, service: &str, principal: &str) -> ServiceError {
     let failure = reply.json::<Body>().unwrap_or_default().error;
     let (address, key) = (service.to_owned(), asked.resource.to_owned());
-    let reason = match (&*failure.message, &*failure.status) {
-        ("", "") => "it gave no reason".to_owned(),
-        ("", status) => shown(status),
-        (message, "") => shown(message),
-        (message, status) => shown(&format!("{message} ({status})")),
-    };
+    let reason = reason(&failure.message, &failure.status);
     let because = |word: &str| failure.details.iter().any(|detail| detail.reason == word);
     match (reply.status, &*failure.status) {
         (429, _) => ServiceError::Throttled { address, attempts: reply.attempts, retry_after: reply.retry_after },

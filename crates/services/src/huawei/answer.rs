@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::Asked;
 use super::credentials::Credentials;
 use crate::ServiceError;
-use crate::rest::{Reply, shown};
+use crate::rest::{Reply, reason, shown};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -36,12 +36,7 @@ pub(super) fn meaning(reply: &Reply, asked: &Asked<'_>, service: &str, credentia
     let message = either(body.error.error_msg, body.error_msg);
     let code = either(body.error.error_code, body.error_code);
     let (address, key, principal) = (service.to_owned(), asked.key.to_owned(), credentials.principal.clone());
-    let reason = match (&*message, &*code) {
-        ("", "") => "it gave no reason".to_owned(),
-        ("", code) => shown(code),
-        (message, "") => shown(message),
-        (message, code) => shown(&format!("{message} ({code})")),
-    };
+    let reason = reason(&message, &code);
     let words = message.to_ascii_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
     match reply.status {
