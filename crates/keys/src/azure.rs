@@ -13,8 +13,7 @@
 
 mod name;
 
-use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -28,6 +27,7 @@ use serde::Deserialize;
 
 pub use name::{AzureKeyName, AzureNameError};
 
+use crate::cloud::Cloud;
 use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 
 /// How data keys are wrapped, as SOPS has it.
@@ -36,19 +36,13 @@ const ALGORITHM: &[u8] = b"RSA-OAEP-256";
 const LONGEST: usize = 2048;
 
 /// The vaults of Azure, as one command uses them.
-pub struct KeyVault {
-    azure: Result<Arc<Azure>, ServiceError>,
-    surroundings: Surroundings,
-    /// Where credentials were looked for, if there were none.
-    tried: Mutex<Vec<Tried>>,
-}
+#[derive(Debug)]
+pub struct KeyVault(Cloud<Azure>);
 
 impl KeyVault {
     /// `settings` are those of the command, or why they cannot be used: that is told by every key.
     pub fn new(settings: Result<Settings, String>, surroundings: Surroundings) -> Self {
-        let azure =
-            settings.map_err(ServiceError::Settings).and_then(|settings| Azure::new(settings, surroundings.clone()));
-        Self { azure: azure.map(Arc::new), surroundings, tried: Mutex::default() }
+        Self(Cloud::new(settings, surroundings, Azure::new))
     }
 
     async fn call(
@@ -59,7 +53,7 @@ impl KeyVault {
     ) -> Result<Wiping<Vec<u8>>, ServiceError> {
         name.check().map_err(|error| ServiceError::Settings(error.to_string()))?;
         let vault: Address = name.vault_url.parse().map_err(|error| ServiceError::Settings(format!("{error}")))?;
-        let azure = Arc::clone(self.azure.as_ref().map_err(Clone::clone)?);
+        let azure = self.0.client()?;
         let path = match &input {
             // Without a version there are two slashes, as SOPS has it.
             Some(_) => format!("/keys/{}/{}/{operation}", name.name, name.version),
@@ -67,18 +61,7 @@ impl KeyVault {
         };
         let key = name.to_string();
         let call = async move { azure.call(&Asked { operation, key: &key }, &vault, &path, input).await };
-        let outcome = self.surroundings.carry_out(call).await;
-        if let Err(ServiceError::NoCredentials { tried, .. }) = &outcome {
-            // A panic elsewhere leaves at worst an older list.
-            self.tried.lock().unwrap_or_else(PoisonError::into_inner).clone_from(tried);
-        }
-        outcome
-    }
-}
-
-impl fmt::Debug for KeyVault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyVault").field("azure", &self.azure).finish_non_exhaustive()
+        self.0.carry_out(call).await
     }
 }
 
@@ -186,7 +169,7 @@ impl MasterKey for AzureKey {
     }
 
     fn tried(&self) -> Vec<Tried> {
-        self.vault.tried.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.vault.0.tried()
     }
 }
 

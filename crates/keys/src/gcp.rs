@@ -12,8 +12,7 @@
 
 mod name;
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bulla_crypto::{SecretBytes, encoding};
@@ -25,31 +24,20 @@ use serde::{Deserialize, Deserializer};
 
 pub use name::{GcpKeyName, GcpNameError};
 
+use crate::cloud::Cloud;
 use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 
 /// Longest wrapped key in bytes; those of data keys have some hundred.
 const LONGEST: usize = 1 << 16;
 
 /// KMS of Google Cloud, as one command uses it.
-pub struct GcpKms {
-    gcp: Result<Arc<Gcp>, ServiceError>,
-    surroundings: Surroundings,
-    /// Where credentials were looked for, if there were none.
-    tried: Mutex<Vec<Tried>>,
-}
+#[derive(Debug)]
+pub struct GcpKms(Cloud<Gcp>);
 
 impl GcpKms {
     /// `settings` are those of the command, or why they cannot be used: that is told by every key.
     pub fn new(settings: Result<Settings, String>, surroundings: Surroundings) -> Self {
-        let gcp =
-            settings.map_err(ServiceError::Settings).and_then(|settings| Gcp::new(settings, surroundings.clone()));
-        Self { gcp: gcp.map(Arc::new), surroundings, tried: Mutex::default() }
-    }
-}
-
-impl fmt::Debug for GcpKms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GcpKms").field("gcp", &self.gcp).finish_non_exhaustive()
+        Self(Cloud::new(settings, surroundings, Gcp::new))
     }
 }
 
@@ -120,7 +108,7 @@ impl GcpKey {
 
     async fn call(&self, operation: Operation, input: &[u8]) -> Result<SecretBytes, ServiceError> {
         self.name.check().map_err(|error| ServiceError::Settings(error.to_string()))?;
-        let gcp = Arc::clone(self.kms.gcp.as_ref().map_err(Clone::clone)?);
+        let gcp = self.kms.0.client()?;
         let (text, checksum) = (Wiping::new(encoding::encode(input)), checksum(input).to_string());
         let names = operation.input();
         let body = object(&[(names.0, text.as_bytes()), (names.1, checksum.as_bytes())]);
@@ -134,12 +122,7 @@ impl GcpKey {
                 reason: reason.to_owned(),
             })
         };
-        let outcome = self.kms.surroundings.carry_out(call).await;
-        if let Err(ServiceError::NoCredentials { tried, .. }) = &outcome {
-            // A panic elsewhere leaves at worst an older list.
-            self.kms.tried.lock().unwrap_or_else(PoisonError::into_inner).clone_from(tried);
-        }
-        outcome
+        self.kms.0.carry_out(call).await
     }
 }
 
@@ -190,7 +173,7 @@ impl MasterKey for GcpKey {
     }
 
     fn tried(&self) -> Vec<Tried> {
-        self.kms.tried.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kms.0.tried()
     }
 }
 

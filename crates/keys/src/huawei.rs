@@ -13,8 +13,7 @@
 
 mod name;
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bulla_crypto::{SecretBytes, encoding};
@@ -26,6 +25,7 @@ use serde::Deserialize;
 
 pub use name::{HuaweiKeyName, HuaweiNameError};
 
+use crate::cloud::Cloud;
 use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 
 /// How data keys are wrapped, as SOPS has it.
@@ -34,25 +34,13 @@ const ALGORITHM: &[u8] = b"SYMMETRIC_DEFAULT";
 const LONGEST: usize = 1 << 14;
 
 /// KMS of Huawei Cloud, as one command uses it.
-pub struct HuaweiKms {
-    huawei: Result<Arc<Huawei>, ServiceError>,
-    surroundings: Surroundings,
-    /// Where credentials were looked for, if there were none.
-    tried: Mutex<Vec<Tried>>,
-}
+#[derive(Debug)]
+pub struct HuaweiKms(Cloud<Huawei>);
 
 impl HuaweiKms {
     /// `settings` are those of the command, or why they cannot be used: that is told by every key.
     pub fn new(settings: Result<Settings, String>, surroundings: Surroundings) -> Self {
-        let huawei =
-            settings.map_err(ServiceError::Settings).and_then(|settings| Huawei::new(settings, surroundings.clone()));
-        Self { huawei: huawei.map(Arc::new), surroundings, tried: Mutex::default() }
-    }
-}
-
-impl fmt::Debug for HuaweiKms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HuaweiKms").field("huawei", &self.huawei).finish_non_exhaustive()
+        Self(Cloud::new(settings, surroundings, Huawei::new))
     }
 }
 
@@ -85,7 +73,7 @@ impl HuaweiKey {
 
     async fn call(&self, operation: Operation, input: &[u8]) -> Result<Wiping<String>, ServiceError> {
         let (region, id) = self.name.parts().map_err(|error| ServiceError::Settings(error.to_string()))?;
-        let huawei = Arc::clone(self.kms.huawei.as_ref().map_err(Clone::clone)?);
+        let huawei = self.kms.0.client()?;
         let (path, action, field) = match operation {
             Operation::Encrypt => ("encrypt-data", "kms:cmk:encrypt", "plain_text"),
             Operation::Decrypt => ("decrypt-data", "kms:cmk:decrypt", "cipher_text"),
@@ -101,12 +89,7 @@ impl HuaweiKey {
                 reason: reason.to_owned(),
             })
         };
-        let outcome = self.kms.surroundings.carry_out(call).await;
-        if let Err(ServiceError::NoCredentials { tried, .. }) = &outcome {
-            // A panic elsewhere leaves at worst an older list.
-            self.kms.tried.lock().unwrap_or_else(PoisonError::into_inner).clone_from(tried);
-        }
-        outcome
+        self.kms.0.carry_out(call).await
     }
 }
 
@@ -151,7 +134,7 @@ impl MasterKey for HuaweiKey {
     }
 
     fn tried(&self) -> Vec<Tried> {
-        self.kms.tried.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kms.0.tried()
     }
 }
 

@@ -9,8 +9,9 @@
 //! aws      keys of AWS KMS
 //! gcp      keys of Google Cloud KMS
 //! azure    keys of Azure Key Vault
-//! pgp      keys of OpenPGP, by the user's gpg
 //! huawei   keys of Huawei Cloud KMS
+//! cloud    what these three have in common: a client, and where credentials were looked for
+//! pgp      keys of OpenPGP, by the user's gpg
 //!
 //! service  SOPS' key service: another program that has the key; its client and its server
 //! name     what any of them is called
@@ -33,6 +34,7 @@
 pub mod age;
 pub mod aws;
 pub mod azure;
+mod cloud;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod gcp;
