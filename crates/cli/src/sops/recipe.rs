@@ -50,7 +50,7 @@ impl NewFile {
     /// In the words of sops: no rule, no keys, keys that are none, selectors that exclude each other.
     pub(super) fn of(run: &Run<'_>, target: &Target) -> Result<Self, Failure> {
         let context = context(run)?;
-        let named = keys_of_flags(run, &context)?;
+        let named = keys_of_flags(run, "", &context)?;
         let configuration = configuration(run)?;
         let rule = match &configuration {
             Some(configuration) => match configuration.rules.rule_for(&target.name) {
@@ -186,9 +186,13 @@ pub(super) fn context(run: &Run<'_>) -> Result<Vec<(String, String)>, Failure> {
     })
 }
 
-/// The keys that flags name, in sops' order.
-fn keys_of_flags(run: &Run<'_>, context: &[(String, String)]) -> Result<Vec<KeyName>, Failure> {
-    let of = |kind: &str| run.flags.text(kind);
+/// The keys that the flags name which begin with `prefix`, in sops' order.
+pub(super) fn keys_of_flags(
+    run: &Run<'_>,
+    prefix: &str,
+    context: &[(String, String)],
+) -> Result<Vec<KeyName>, Failure> {
+    let of = |kind: &str| run.flags.text(&format!("{prefix}{kind}"));
     let lists = Lists {
         kms: of("kms"),
         gcp: of("gcp-kms"),
@@ -198,7 +202,7 @@ fn keys_of_flags(run: &Run<'_>, context: &[(String, String)]) -> Result<Vec<KeyN
         pgp: of("pgp"),
         age: of("age"),
     };
-    lists.read(context, &of("aws-profile"))
+    lists.read(context, &run.flags.text("aws-profile"))
 }
 
 /// Names of keys, separated by commas.

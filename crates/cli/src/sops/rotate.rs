@@ -1,7 +1,7 @@
 //! `sops rotate`: a new data key, for the readers that the file has, with those of `--add-…` and without those of `--rm-…`.
 
 use bulla_doc::Format;
-use bulla_keys::{KeyName, KeySources};
+use bulla_keys::KeySources;
 use bulla_sops::{EncryptedFile, Groups, KeyGroups, Metadata, NothingSelected, Opened, Recipe};
 use bulla_wipe::Wiping;
 
@@ -11,7 +11,7 @@ use crate::wait::block_on;
 
 use super::failure::{Failure, code, missing};
 use super::file::{Target, absolute_of, check_destination, is_missing, open, read_encrypted, sources, warn_of_more};
-use super::recipe::{Lists, context, convert, master_keys, tell, unencryptable};
+use super::recipe::{context, convert, keys_of_flags, master_keys, tell, unencryptable};
 use super::{Outcome, Run};
 
 const KINDS: [&str; 7] = ["kms", "pgp", "gcp-kms", "hckms", "hc-vault-transit", "azure-kv", "age"];
@@ -51,7 +51,7 @@ pub(super) fn rotated(
     ring: &KeySources<'_>,
 ) -> Result<Wiping<Vec<u8>>, Failure> {
     let context = context(run)?;
-    let (add, remove) = (keys_of_flags(run, "add", &context)?, keys_of_flags(run, "rm", &context)?);
+    let (add, remove) = (keys_of_flags(run, "add-", &context)?, keys_of_flags(run, "rm-", &context)?);
     let file = read_encrypted(bytes, target.input)?;
     let opened = open(run, &file, ring)?;
     let mut groups = KeyGroups::of(file.metadata());
@@ -136,18 +136,4 @@ pub(super) fn plain_in(
         return Ok(plain);
     }
     convert(&plain, input, output, indent)
-}
-
-fn keys_of_flags(run: &Run<'_>, what: &str, context: &[(String, String)]) -> Result<Vec<KeyName>, Failure> {
-    let of = |kind: &str| run.flags.text(&format!("{what}-{kind}"));
-    let lists = Lists {
-        kms: of("kms"),
-        gcp: of("gcp-kms"),
-        huawei: of("hckms"),
-        azure: of("azure-kv"),
-        vault: of("hc-vault-transit"),
-        pgp: of("pgp"),
-        age: of("age"),
-    };
-    lists.read(context, &run.flags.text("aws-profile"))
 }
