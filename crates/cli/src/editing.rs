@@ -128,9 +128,10 @@ impl Session<'_> {
     /// Runs the editor, and keeps what it saves while it runs.
     fn watch(&self, saved: &mut Wiping<Vec<u8>>) -> Result<(), CommandError> {
         let (done, ended) = channel::<()>();
+        // Not once the thread runs: the editor may have saved by then.
+        let mut before = self.workplace.state();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                let mut before = self.workplace.state();
                 while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                     let now = self.workplace.state();
                     if now != before

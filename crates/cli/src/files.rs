@@ -10,4 +10,4 @@ pub(crate) use format::{
 };
 pub(crate) use read::{Origin, Source, read_all, read_bytes, read_file, read_selected};
 pub(crate) use walk::{Selected, WalkArgs, select};
-pub(crate) use write::{Readers, create, create_new, fresh_name, replace};
+pub(crate) use write::{Readers, create, create_new, fresh_name, replace, replace_or_overwrite};

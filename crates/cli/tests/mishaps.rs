@@ -108,6 +108,46 @@ fn what_is_read_only_is_not_written() {
 }
 
 #[test]
+fn under_the_name_sops_a_file_that_cannot_be_replaced_is_written_over() {
+    let place = Place::new();
+    place.write("closed/a.yaml", "a: x\n");
+    let mode = |path: &str, mode| fs::set_permissions(place.file(path), Permissions::from_mode(mode)).unwrap();
+    mode("closed/a.yaml", 0o666);
+    mode("closed", 0o555);
+    let inode = fs::metadata(place.file("closed/a.yaml")).unwrap().ino();
+    for (line, found) in [
+        ("bulla sops encrypt --in-place --age $ALICE closed/a.yaml", "ENC["),
+        ("bulla sops set closed/a.yaml \"[\\\"a\\\"]\" \"\\\"y\\\"\"", "ENC["),
+        ("SOPS_AGE_KEY_FILE=$KEYS/alice.key bulla sops decrypt --in-place closed/a.yaml", "a: \"y\"\n"),
+    ] {
+        let finished = as_anybody(&place, line);
+        assert_eq!(finished.code(), Some(0), "{line}: {}", finished.stderr_text());
+        let now = place.read("closed/a.yaml");
+        assert!(now.contains(found) && now.starts_with("a: "), "{line}: {now}");
+        assert_eq!(fs::metadata(place.file("closed/a.yaml")).unwrap().ino(), inode);
+    }
+    mode("closed", 0o755);
+    assert_eq!(place.names(), ["closed"]);
+
+    // A single file that is mounted, as into a container.
+    place.write("a.yaml", "a: x\n");
+    if place.run("mount --bind a.yaml a.yaml").code() != Some(0) {
+        return;
+    }
+    let own = place.run("bulla encrypt --in-place --age $ALICE a.yaml");
+    let before = place.read("a.yaml");
+    let as_sops = place.run("bulla sops encrypt --in-place --age $ALICE a.yaml");
+    let after = place.read("a.yaml");
+    place.does("umount a.yaml");
+    assert_eq!(own.code(), Some(3));
+    assert!(own.stderr_text().contains("mount its directory"), "{}", own.stderr_text());
+    assert_eq!(before, "a: x\n");
+    assert_eq!(as_sops.code(), Some(0), "{}", as_sops.stderr_text());
+    assert!(after.contains("ENC["), "{after}");
+    assert_eq!(place.names(), ["a.yaml", "closed"]);
+}
+
+#[test]
 fn mode_owner_and_link_stay() {
     let place = Place::new();
     place.write("real/a.yaml", "a: x\n");

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use bulla_doc::{Format, Layout};
+use bulla_crypto::EncryptedValue;
+use bulla_doc::{Document, Format, Layout, Node};
 use bulla_sops::{EncryptError, Summary};
 use serde_json::json;
 
@@ -116,6 +117,25 @@ fn encrypt_one(
     if encrypted.summary.encrypted == 0 {
         notes.warn(format!("{}: no value is encrypted", source.origin));
     }
+    if hides_its_kind(&encrypted.bytes, to) {
+        notes.warn(format!(
+            "{}: its `kind` is encrypted, too, and nothing can tell that it is a manifest; `encrypted_regex: ^(data|stringData)$`, in the rule or as `--encrypted-regex`, leaves it readable",
+            source.origin
+        ));
+    }
     args.to.write(cx, &source.origin, || source.bytes, &encrypted.bytes, Readers::Everybody, notes)?;
     Ok((Outcome::Done, Some(encrypted.summary)))
+}
+
+/// Whether a manifest of Kubernetes is none any more, because its kind is encrypted.
+fn hides_its_kind(encrypted: &[u8], format: Format) -> bool {
+    let mentions_one = std::str::from_utf8(encrypted).is_ok_and(|text| text.contains("apiVersion"));
+    if !mentions_one || !matches!(format, Format::Yaml | Format::Json) {
+        return false;
+    }
+    let Ok(document) = Document::parse(encrypted, format) else { return false };
+    let is_encrypted = |branch: Node<'_>, key| {
+        branch.get(key).and_then(|node| node.as_str().and_then(EncryptedValue::parse)).is_some()
+    };
+    document.branches().any(|branch| is_encrypted(branch, "apiVersion") && is_encrypted(branch, "kind"))
 }

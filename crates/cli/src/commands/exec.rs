@@ -2,6 +2,7 @@
 
 mod names;
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -108,7 +109,6 @@ enum Way {
 struct Named {
     name: String,
     value: Wiping<Vec<u8>>,
-    place: String,
 }
 
 pub(crate) fn exec(cx: &Context, args: &ExecArgs) -> Result<(), Failure> {
@@ -195,7 +195,8 @@ fn hand_over(
     for (file, document) in documents {
         let as_variables = args.way == Way::Env;
         let named = values(document, file, at, template, as_variables).map_err(|error| error.at(&file.origin))?;
-        all.retain(|earlier| named.iter().all(|later| later.name != earlier.name));
+        let later: HashSet<&str> = named.iter().map(|named| named.name.as_str()).collect();
+        all.retain(|earlier| !later.contains(earlier.name.as_str()));
         all.extend(named);
     }
     if args.way == Way::Env {
@@ -257,36 +258,38 @@ fn values(
     template: &Template,
     as_variables: bool,
 ) -> Result<Vec<Named>, CommandError> {
-    let mut found: Vec<Named> = Vec::new();
+    let mut found = Vec::new();
+    let mut names: HashMap<String, Node<'_>> = HashMap::new();
     for (node, steps, is_encoded) in leaves(document, at)? {
-        let place = Place::of(node, document).to_string();
+        // Finding a place reads the document from its beginning: for errors only.
+        let place = || Place::of(node, document);
         let mut value = text_of(node);
         if is_encoded {
             let decoded = encoding::decode_go(&value);
             value = Wiping::new(decoded.map_err(|_| {
                 CommandError::new(
                     Exit::Input,
-                    format!("the value at {place} is under `data` of a Secret, and no base64"),
+                    format!("the value at {} is under `data` of a Secret, and no base64", place()),
                 )
             })?);
         }
         if as_variables && value.contains(&0) {
             return Err(CommandError::new(
                 Exit::Input,
-                format!("the value at {place} holds a zero byte, which no variable can"),
+                format!("the value at {} holds a zero byte, which no variable can", place()),
             )
             .hint("hand it over in a file: `--as files`"));
         }
         let name = if as_variables { template.variable(&steps, file) } else { template.file(&steps, file) };
-        let name = name.map_err(|error| error.at(&place))?;
-        if let Some(other) = found.iter().find(|other| other.name == name) {
+        let name = name.map_err(|error| error.at(place()))?;
+        if let Some(other) = names.insert(name.clone(), node) {
             return Err(CommandError::new(
                 Exit::Usage,
-                format!("{} and {place} are both called `{name}`", other.place),
+                format!("{} and {} are both called `{name}`", Place::of(other, document), place()),
             )
             .hint("`--name` gives other names, `--at` takes a part of the document"));
         }
-        found.push(Named { name, value, place });
+        found.push(Named { name, value });
     }
     Ok(found)
 }

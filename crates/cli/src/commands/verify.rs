@@ -59,6 +59,8 @@ pub(crate) struct VerifyArgs {
 
 /// So many faults of a kind are told of a file.
 const MOST: usize = 100;
+/// How many pairs of values that share a nonce are named.
+const MOST_EQUAL: usize = 10;
 
 /// Something that is wrong with a file.
 struct Fault {
@@ -224,6 +226,7 @@ fn of_values(status: &Status, document: &Document, origin: &Origin, faults: &mut
         );
         faults.push(Fault { kind: "plain", exit: Exit::Value, message, place: Some(place.clone()), hint });
     }
+    let mut equal: usize = 0;
     let mut nonces: HashMap<Vec<u8>, (Node<'_>, &str)> = HashMap::new();
     let entries = document.branches().flat_map(Node::children).filter(|entry| entry.key() != Some(METADATA_KEY));
     let texts = entries.flat_map(Node::walk).filter_map(|step| match step {
@@ -245,17 +248,24 @@ fn of_values(status: &Status, document: &Document, origin: &Origin, faults: &mut
         }
         let nonce = encoding::decode_go(value.iv.as_bytes()).unwrap_or_default();
         let Some((other, data)) = nonces.insert(nonce, (node, value.data)) else { continue };
-        let both = format!("the values at {} and {}", Place::of(other, document), place());
-        if data == value.data {
-            // SOPS does so with equal items of a list, and opens it.
-            notes.warn(format!(
-                "{origin}: {both} share a nonce, so everybody sees that they are equal; `bulla rotate --all` gives each its own"
-            ));
-        } else {
-            let message = format!("{both} share a nonce: whoever knows one of them can compute the other");
+        let both = || format!("the values at {} and {}", Place::of(other, document), place());
+        if data != value.data {
+            let message = format!("{} share a nonce: whoever knows one of them can compute the other", both());
             let hint = Some("change both values at their source, and `bulla rotate --all` the file");
             faults.push(Fault { kind: "nonce", exit: Exit::Value, message, place: Some(place()), hint });
+            continue;
         }
+        // SOPS does so with equal items of a list, and opens it.
+        equal += 1;
+        if equal <= MOST_EQUAL {
+            notes.warn(format!(
+                "{origin}: {} share a nonce, so everybody sees that they are equal; `bulla rotate --all` gives each its own",
+                both()
+            ));
+        }
+    }
+    if equal > MOST_EQUAL {
+        notes.warn(format!("{origin}: so do {} further pairs of values", equal - MOST_EQUAL));
     }
 }
 

@@ -8,10 +8,12 @@
 //! While it has no name, no signal, crash or power cut can leave it behind: it may hold plaintext. Where the system has no such files,
 //! a named one is guarded by [`cleanup`](crate::cleanup), which helps against all but SIGKILL.
 //! Symbolic links are followed, so that the link stays. Invariant: after an error the old file is as it was.
+//!
+//! A file whose place no other can take is written over where it is only an output, and under the name `sops` ([`replace_or_overwrite`]).
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Gid, Uid, XattrFlags};
@@ -39,7 +41,17 @@ pub(crate) enum Readers {
 /// [`Exit::ChangedMeanwhile`] if the file is another than the one that was read; [`Exit::Output`] otherwise.
 pub(crate) fn replace(path: &Path, read: &[u8], content: &[u8]) -> Result<Replaced, CommandError> {
     let target = fs::canonicalize(path).map_err(|error| failed(path, WriteError::Open(error)))?;
-    replace_target(&target, Some(read), content).map_err(|error| failed(path, error))
+    replace_target(&target, Some(read), content, Immovable::Refuse).map_err(|error| failed(path, error))
+}
+
+/// Like [`replace`], but a file whose place no other can take (it is a mount of its own, as single files in containers are, or another
+/// user's, or in a directory that only others may write to) is written over. That is what SOPS does with every file.
+///
+/// # Errors
+/// As of [`replace`].
+pub(crate) fn replace_or_overwrite(path: &Path, read: &[u8], content: &[u8]) -> Result<Replaced, CommandError> {
+    let target = fs::canonicalize(path).map_err(|error| failed(path, WriteError::Open(error)))?;
+    replace_target(&target, Some(read), content, Immovable::Overwrite).map_err(|error| failed(path, error))
 }
 
 /// Writes `content` to `path`, new or not. What is no regular file (a terminal, a pipe, `/dev/null`) is written to as it is.
@@ -85,6 +97,15 @@ pub(crate) struct Replaced {
     pub(crate) other_names: bool,
 }
 
+/// What becomes of a file whose place no other can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Immovable {
+    /// It stays as it is.
+    Refuse,
+    /// Its bytes are replaced: a power cut may leave a part of either content.
+    Overwrite,
+}
+
 /// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
@@ -110,6 +131,19 @@ enum WriteError {
     Rename(#[source] io::Error),
 }
 
+impl WriteError {
+    /// Whether the file could still be written over.
+    fn leaves_the_bytes(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+        match self {
+            Self::Draft(error) => matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem),
+            Self::Rename(error) => error.kind() == ResourceBusy,
+            Self::Owner(_) | Self::Permissions(_) => true,
+            _ => false,
+        }
+    }
+}
+
 fn failed(path: &Path, error: WriteError) -> CommandError {
     let (exit, hint) = match &error {
         WriteError::Changed => (Exit::ChangedMeanwhile, Some("run the command again")),
@@ -120,6 +154,9 @@ fn failed(path: &Path, error: WriteError) -> CommandError {
         }
         WriteError::Draft(_) => {
             (Exit::Output, Some("files are replaced as a whole, so their directory must be writable too"))
+        }
+        WriteError::Rename(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            (Exit::Output, Some("the file is a mount of its own; mount its directory, and it can be replaced"))
         }
         WriteError::Owner(_) => {
             (Exit::Output, Some("run it as the owner of the file, or write elsewhere with `--output`"))
@@ -133,7 +170,12 @@ fn failed(path: &Path, error: WriteError) -> CommandError {
     hint.into_iter().fold(failed, CommandError::hint)
 }
 
-fn replace_target(target: &Path, read: Option<&[u8]>, content: &[u8]) -> Result<Replaced, WriteError> {
+fn replace_target(
+    target: &Path,
+    read: Option<&[u8]>,
+    content: &[u8],
+    immovable: Immovable,
+) -> Result<Replaced, WriteError> {
     if !fs::metadata(target).map_err(WriteError::Open)?.is_file() {
         return Err(WriteError::NotRegular);
     }
@@ -149,19 +191,50 @@ fn replace_target(target: &Path, read: Option<&[u8]>, content: &[u8]) -> Result<
             return Err(WriteError::Changed);
         }
     }
+    match take_place(target, &old, &metadata, content) {
+        Ok(()) => Ok(Replaced { changed: true, other_names: metadata.nlink() > 1 }),
+        Err(error) if immovable == Immovable::Overwrite && error.leaves_the_bytes() => {
+            overwrite(target, &old, content)?;
+            Ok(Replaced { changed: true, other_names: false })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A new file in the place of the old one.
+fn take_place(target: &Path, old: &File, metadata: &fs::Metadata, content: &[u8]) -> Result<(), WriteError> {
     let mut draft = Draft::beside(target, 0o600).map_err(WriteError::Draft)?;
     draft.file.write_all(content).map_err(WriteError::Write)?;
-    imitate(&old, &metadata, &draft.file)?;
+    imitate(old, metadata, &draft.file)?;
     draft.file.sync_all().map_err(WriteError::Write)?;
-    draft.rename(target).map_err(WriteError::Rename)?;
-    Ok(Replaced { changed: true, other_names: metadata.nlink() > 1 })
+    draft.rename(target).map_err(WriteError::Rename)
+}
+
+/// Other bytes in the same file, which `old` has open and locked: room for them first, then all at once; after an error, the old ones.
+fn overwrite(target: &Path, old: &File, content: &[u8]) -> Result<(), WriteError> {
+    let before = read_all(old, old.metadata().map_err(WriteError::Open)?.len()).map_err(WriteError::Open)?;
+    let file = fs::OpenOptions::new().write(true).open(target).map_err(WriteError::Open)?;
+    #[cfg(target_os = "linux")]
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, content.len() as u64) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INVAL) | Ok(()) => {}
+        Err(error) => return Err(WriteError::Write(error.into())),
+    }
+    let put = |bytes: &[u8]| {
+        file.write_all_at(bytes, 0)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_all()
+    };
+    put(content).map_err(|error| {
+        let _ = put(&before);
+        WriteError::Write(error)
+    })
 }
 
 fn create_target(path: &Path, content: &[u8], readers: Readers) -> Result<(), WriteError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {
             let target = fs::canonicalize(path).map_err(WriteError::Open)?;
-            replace_target(&target, None, content).map(drop)
+            replace_target(&target, None, content, Immovable::Overwrite).map(drop)
         }
         Ok(metadata) if metadata.is_dir() => Err(WriteError::Open(io::ErrorKind::IsADirectory.into())),
         Ok(metadata) => {

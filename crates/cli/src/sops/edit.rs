@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::editing::{Again, Editor, OnDisk, Recovery, Session, Work, Workplace, name_of};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::files::{Readers, create_new, replace};
+use crate::files::{Readers, create_new, replace_or_overwrite};
 
 use super::failure::{Failure, code};
 use super::file::{Target, absolute_of, is_missing, open, read_encrypted, sources, warn_of_more};
@@ -56,7 +56,7 @@ fn edit_existing(run: &Run<'_>, target: &Target, path: &Path, ring: &KeySources<
     let opened = open(run, &file, ring)?;
     let version = file.metadata().mac.as_deref().unwrap_or_default();
     let existing = Existing { cx: run.cx, path, opened: &opened, version, shown: None };
-    let write = |encrypted: &[u8]| replace(path, &bytes, encrypted).map(drop);
+    let write = |encrypted: &[u8]| replace_or_overwrite(path, &bytes, encrypted).map(drop);
     if run.flags.is("show-master-keys") {
         let text = bulla_doc::with_metadata_of(&plain_document(&opened, target.input)?, file.document(), METADATA_KEY)
             .map_err(|error| Failure::of(code::DUMPING, "Could not marshal tree", error))?

@@ -8,7 +8,7 @@ use bulla_keys::{DecryptionOrder, KeySources, OrderError};
 use bulla_sops::{DecryptError, EncryptedFile, MetadataError, Opened, ReadError, danger};
 use bulla_wipe::Wiping;
 
-use crate::files::{Readers, create, read_all, read_bytes, replace};
+use crate::files::{Readers, create, read_all, read_bytes, replace_or_overwrite};
 use crate::identities::IdentityArgs;
 use crate::recipients::absolute;
 use crate::services::KeyServiceArgs;
@@ -91,7 +91,7 @@ impl Target {
     /// If it cannot be written.
     pub(super) fn write_in_place(&self, run: &Run<'_>, read: &[u8], result: &[u8]) -> Outcome {
         let Some(path) = &self.path else { return run.print(result) };
-        replace(path, read, result)
+        replace_or_overwrite(path, read, result)
             .map_err(|error| Failure::of(code::OUTPUT, "Could not open in-place file for writing", error))?;
         run.inform("File written successfully");
         Ok(())

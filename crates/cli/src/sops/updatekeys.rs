@@ -10,7 +10,7 @@ use bulla_sops::danger::{Dates, wrap_data_key_again};
 use bulla_sops::rules::RuleError;
 use bulla_sops::{GroupDifference, KeyGroups};
 
-use crate::files::replace;
+use crate::files::replace_or_overwrite;
 use crate::wait::block_on;
 
 use super::failure::{Failure, code};
@@ -99,7 +99,7 @@ fn update(run: &Run<'_>, configuration: &Configuration, path: &Path, ring: &KeyS
             let reason = failure.message().replace("Could not generate data key: ", "");
             failure.saying(format!("error updating one or more master keys: {reason}"))
         })?;
-    replace(path, &bytes, &again)
+    replace_or_overwrite(path, &bytes, &again)
         .map_err(|error| Failure::of(code::FAILED, "could not open file for writing", error))?;
     tell(run, &format!("File {shown} synced with new keys"));
     Ok(())
