@@ -9,6 +9,7 @@
 //! Invariant: what is shown comes from libraries that put no secret into an error. Control characters of file names and keys are
 //! escaped, so that no file can write to the terminal in our name.
 
+mod buckets;
 mod keys;
 mod sealed;
 mod sops;

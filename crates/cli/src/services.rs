@@ -10,10 +10,11 @@
 //! VAULT_NAMESPACE  VAULT_CACERT
 //! ```
 //! The first of the four that is set counts. Nothing of this is read before a key of Vault is met. AWS is in [`aws`],
-//! the other clouds in [`gcp`], [`azure`] and [`huawei`], what these need of the machine in [`outside`], and gpg in [`gpg`].
+//! the other clouds in [`gcp`], [`azure`] and [`huawei`], what is published into in [`buckets`], what these need of the machine in [`outside`], and gpg in [`gpg`].
 
 mod aws;
 mod azure;
+mod buckets;
 mod gcp;
 mod gpg;
 mod huawei;
@@ -37,6 +38,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::context::Context;
 use crate::files::read_bytes;
 
+pub(crate) use buckets::{Bucket, Buckets};
 pub(crate) use gpg::gpg;
 pub(crate) use key_services::KeyServiceArgs;
 

@@ -17,6 +17,7 @@ mod kms;
 mod mishaps;
 mod pgp;
 mod planted;
+mod publish;
 mod rotate_mishaps;
 mod sops;
 mod transcript;

@@ -5,6 +5,7 @@
 //!                                                    │
 //!                                                    └─ call ─▶ attempt ─ throttled, 5xx, silence ─▶ again, after a wait
 //!                                                                  └─▶ what was asked for, or a ServiceError that says who may not what
+//! s3   one object is put into a bucket, by a session of the region that the environment names
 //! ```
 //! One [`Session`] for each access, with the credentials of a profile fetched once for all of them. A request is signed, not
 //! accompanied by a secret key, and goes to the endpoint of a region, or where the environment says (`AWS_ENDPOINT_URL`); who names a
@@ -18,6 +19,7 @@
 
 mod answer;
 mod credentials;
+mod s3;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -43,6 +45,7 @@ use tokio::time::Instant;
 pub use crate::limits::Limits;
 pub use crate::transport::Authorities;
 pub use answer::Asked;
+pub use s3::S3;
 
 use crate::{ServiceError, Surroundings, TokenSource, Tried, transport};
 use answer::Fault;
@@ -167,13 +170,16 @@ impl Aws {
         if !is_region(&access.region) {
             return Err(ServiceError::Settings(format!("`{}` is not a region of AWS", access.region)));
         }
+        Ok(self.kept_session(access).await)
+    }
+
+    async fn kept_session(&self, access: &Access) -> Arc<Session> {
         let cell = {
             // A panic elsewhere leaves at worst a session out, which is made again.
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(sessions.entry(access.clone()).or_default())
         };
-        let session = cell.get_or_init(|| async { Arc::new(self.new_session(access).await) }).await;
-        Ok(Arc::clone(session))
+        Arc::clone(cell.get_or_init(|| async { Arc::new(self.new_session(access).await) }).await)
     }
 
     async fn new_session(&self, access: &Access) -> Session {
@@ -326,7 +332,7 @@ impl Session {
                 if let Fault::Silent(reason) | Fault::Tls(reason) = &fault {
                     *self.silence() = Some((reason.clone(), Instant::now()));
                 }
-                return Err(self.meaning(fault, asked, number).await);
+                return Err(self.meaning(fault, asked, self.address(asked), number).await);
             }
             let fraction = self.surroundings.fraction();
             tokio::time::sleep(transport::wait(number, fraction, None, limits.first_wait, limits.longest_wait)).await;
@@ -334,8 +340,7 @@ impl Session {
         }
     }
 
-    async fn meaning(&self, fault: Fault, asked: &Asked<'_>, attempts: u32) -> ServiceError {
-        let address = self.address(asked);
+    async fn meaning(&self, fault: Fault, asked: &Asked<'_>, address: String, attempts: u32) -> ServiceError {
         match fault {
             Fault::Ours(error) => error,
             Fault::Silent(reason) | Fault::Tls(reason) => ServiceError::Unreachable { address, reason },

@@ -69,6 +69,14 @@ pub enum ServiceError {
         /// What the service said.
         reason: String,
     },
+    /// There is no such bucket.
+    #[error("there is no bucket {bucket}: {reason}")]
+    NoBucket {
+        /// Its name.
+        bucket: String,
+        /// What the service said.
+        reason: String,
+    },
     /// The key is there, and did not make this wrapped key.
     #[error("{key} did not make this wrapped key, or the wrapped key was changed: {reason}")]
     Unfit {

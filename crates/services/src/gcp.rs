@@ -1,17 +1,19 @@
-//! Google Cloud: whose token is used, how a service is asked, and what its errors mean; for keys (KMS), and for what follows.
+//! Google Cloud: whose token is used, how a service is asked, and what its errors mean; for keys (KMS) and objects (Cloud Storage).
 //!
 //! ```text
 //! Login ─ a token │ credentials in JSON │ the instance ─ get ─▶ Token, kept until shortly before its end
 //!                                                                 │
 //! Asked ─ Gcp::call ─▶ POST https://cloudkms.googleapis.com/v1/… ─┴─▶ the answer, or a ServiceError that says who may not what
+//! storage   an object is put into a bucket
 //! ```
 //! The REST form of the API, by the transport that all services share. Where a token goes is decided by the environment alone: to
 //! `cloudkms.googleapis.com`, another universe's, or an endpoint that is set. A file names a key, which is a path there and nothing else.
 //!
-//! Source: Cloud KMS REST v1; sops 3.13.3 `gcpkms/keysource.go`; Google's AIP-4110 to 4118 for credentials.
+//! Source: Cloud KMS REST v1; Cloud Storage JSON API v1; sops 3.13.3 `gcpkms/keysource.go`; Google's AIP-4110 to 4118 for credentials.
 
 mod answer;
 mod credentials;
+mod storage;
 mod token;
 
 use std::fmt;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use bulla_crypto::SecretBytes;
 use bulla_wipe::Wiping;
+use http::Uri;
 use http::header::{AUTHORIZATION, HeaderName};
 
 pub use crate::address::Base;
@@ -42,7 +45,7 @@ const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project")
 pub struct Settings {
     /// Who we are.
     pub login: Login,
-    /// Where KMS is asked, instead of where the universe has it.
+    /// Where the service is asked, instead of where the universe has it.
     pub endpoint: Option<Base>,
     /// `googleapis.com`, or a sovereign cloud's.
     pub universe: String,
@@ -98,6 +101,8 @@ pub enum Login {
         /// Where other credentials were looked for, for the message when there is no instance.
         tried: Vec<Tried>,
     },
+    /// Nobody's: an emulator asks for none (`STORAGE_EMULATOR_HOST`).
+    None,
 }
 
 /// What is asked, for messages and permissions.
@@ -107,13 +112,46 @@ pub struct Asked<'a> {
     pub permission: &'a str,
     /// The role that has it: `roles/cloudkms.cryptoKeyDecrypter`.
     pub role: &'a str,
-    /// What it is about: `projects/P/locations/L/keyRings/R/cryptoKeys/K`.
+    /// What it is about: `projects/P/locations/L/keyRings/R/cryptoKeys/K`, `gs://BUCKET/OBJECT`.
     pub resource: &'a str,
 }
 
-/// KMS of Google Cloud, for one command.
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Kms,
+    Storage,
+}
+
+impl Service {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kms => "Google Cloud KMS",
+            Self::Storage => "Google Cloud Storage",
+        }
+    }
+
+    /// Its host in every universe.
+    const fn host(self) -> &'static str {
+        match self {
+            Self::Kms => "cloudkms",
+            Self::Storage => "storage",
+        }
+    }
+
+    /// What says another universe.
+    const fn universe_variable(self) -> &'static str {
+        match self {
+            Self::Kms => "SOPS_GCP_KMS_UNIVERSE_DOMAIN",
+            Self::Storage => "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
+        }
+    }
+}
+
+/// A service of Google Cloud, for one command.
 pub struct Gcp {
     settings: Settings,
+    kind: Service,
     base: Base,
     /// What is asked, for messages.
     service: String,
@@ -122,24 +160,37 @@ pub struct Gcp {
 }
 
 impl Gcp {
-    /// Nothing is read or sent before the first call.
+    /// KMS. Nothing is read or sent before the first call.
     ///
     /// # Errors
     /// [`ServiceError::Settings`] for an endpoint, certificates or a proxy that are none.
     pub fn new(settings: Settings, surroundings: Surroundings) -> Result<Self, ServiceError> {
+        Self::of(Service::Kms, settings, surroundings)
+    }
+
+    /// Cloud Storage, for [`Gcp::put`]. Nothing is read or sent before the first call.
+    ///
+    /// # Errors
+    /// [`ServiceError::Settings`] for an endpoint, certificates or a proxy that are none.
+    pub fn storage(settings: Settings, surroundings: Surroundings) -> Result<Self, ServiceError> {
+        Self::of(Service::Storage, settings, surroundings)
+    }
+
+    fn of(kind: Service, settings: Settings, surroundings: Surroundings) -> Result<Self, ServiceError> {
+        let name = kind.name();
         if !is_domain(&settings.universe) {
             return Err(ServiceError::Settings(format!("`{}` is not a universe of Google Cloud", settings.universe)));
         }
         let (base, service) = match &settings.endpoint {
-            Some(endpoint) => (endpoint.clone(), format!("Google Cloud KMS ({endpoint})")),
+            Some(endpoint) => (endpoint.clone(), format!("{name} ({endpoint})")),
             None => {
-                let base = format!("https://cloudkms.{}", settings.universe).parse();
-                let base = base.map_err(|error| ServiceError::Settings(format!("Google Cloud KMS: {error}")))?;
-                (base, "Google Cloud KMS".to_owned())
+                let base = format!("https://{}.{}", kind.host(), settings.universe).parse();
+                let base = base.map_err(|error| ServiceError::Settings(format!("{name}: {error}")))?;
+                (base, name.to_owned())
             }
         };
         let rest = Rest::new(settings.authorities.as_ref(), &settings.proxies, settings.limits, surroundings)?;
-        Ok(Self { settings, base, service, rest, token: Kept::default() })
+        Ok(Self { settings, kind, base, service, rest, token: Kept::default() })
     }
 
     /// Sends `body`, an object in JSON, to `path` below the endpoint, and gives the answer of a success. No part of `path` is `..`.
@@ -152,11 +203,16 @@ impl Gcp {
         path: &str,
         body: Wiping<Vec<u8>>,
     ) -> Result<Wiping<Vec<u8>>, ServiceError> {
-        let uri = self
-            .base
-            .join(path)
-            .map_err(|error| ServiceError::Settings(format!("no request to {} can be made: {error}", self.service)))?;
-        let mut question = Question::post(&self.service, uri, body);
+        self.ask(asked, Question::post(&self.service, self.uri(path)?, body)).await
+    }
+
+    fn uri(&self, path: &str) -> Result<Uri, ServiceError> {
+        let refuse = |error| ServiceError::Settings(format!("no request to {} can be made: {error}", self.service));
+        self.base.join(path).map_err(refuse)
+    }
+
+    /// Asks with a token, and with another one if that was not accepted.
+    async fn ask(&self, asked: &Asked<'_>, mut question: Question<'_>) -> Result<Wiping<Vec<u8>>, ServiceError> {
         let mut token = self.token().await?;
         let mut reply = self.send(&mut question, &token).await?;
         if reply.status == 401 && token.is_renewable {
@@ -173,7 +229,9 @@ impl Gcp {
     }
 
     async fn send(&self, question: &mut Question<'_>, token: &Token) -> Result<Reply, ServiceError> {
-        question.headers.insert(AUTHORIZATION, token.header.clone());
+        if let Some(header) = &token.header {
+            question.headers.insert(AUTHORIZATION, header.clone());
+        }
         if let Some(project) = &token.quota_project {
             question.headers.insert(QUOTA_PROJECT, project.clone());
         }
@@ -181,7 +239,7 @@ impl Gcp {
     }
 
     async fn token(&self) -> Result<Arc<Token>, ServiceError> {
-        self.token.get(|| token::get(&self.settings, &self.rest, &self.service)).await
+        self.token.get(|| token::get(&self.settings, self.kind, &self.rest, &self.service)).await
     }
 }
 

@@ -17,6 +17,7 @@
 pub mod address;
 pub mod aws;
 pub mod azure;
+pub mod checksum;
 mod error;
 pub mod gcp;
 pub mod huawei;

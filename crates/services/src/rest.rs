@@ -4,7 +4,7 @@
 //! Question ─ Rest::ask ─▶ attempt ─ 429, 5xx, silence ─▶ again, after a wait that grows and differs
 //!                           └─▶ Reply: status, headers, body; what it means is the caller's
 //! ```
-//! No redirect is followed: none of these services sends one, and a token is for the server that it was got for. A server that gave no
+//! No redirect is followed: but for buckets none of these services sends one, and a token is for the server that it was got for. A server that gave no
 //! answer at all counts as silent for some seconds, so that a thousand files do not wait for it one after the other.
 
 use std::collections::HashMap;
@@ -46,6 +46,8 @@ pub(crate) struct Question<'a> {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// May the answer be that it is asked of the wrong server? It is read then, and not followed.
+    pub(crate) takes_redirects: bool,
 }
 
 /// What was answered, whole.
@@ -62,20 +64,30 @@ pub(crate) struct Reply {
 
 impl<'a> Question<'a> {
     pub(crate) fn get(service: &'a str, uri: Uri) -> Self {
-        Self { service, method: Method::GET, uri, headers: HeaderMap::new(), body: Bytes::new() }
+        Self {
+            service,
+            method: Method::GET,
+            uri,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            takes_redirects: false,
+        }
+    }
+
+    /// Sends `body`, whatever it is.
+    pub(crate) fn send(service: &'a str, method: Method, uri: Uri, body: Wiping<Vec<u8>>) -> Self {
+        Self { method, body: transport::to_bytes(body), ..Self::get(service, uri) }
     }
 
     /// Sends `body`, an object in JSON.
     pub(crate) fn post(service: &'a str, uri: Uri, body: Wiping<Vec<u8>>) -> Self {
-        let question = Self { method: Method::POST, body: transport::to_bytes(body), ..Self::get(service, uri) };
-        question.with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        Self::send(service, Method::POST, uri, body).with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
     }
 
     /// Sends `fields` as a form, as tokens are asked for.
     pub(crate) fn form(service: &'a str, uri: Uri, fields: &[(&str, &[u8])]) -> Self {
-        let question =
-            Self { method: Method::POST, body: transport::to_bytes(form(fields)), ..Self::get(service, uri) };
-        question.with(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
+        Self::send(service, Method::POST, uri, form(fields))
+            .with(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
     }
 
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -206,7 +218,7 @@ impl Rest {
         let unexpected = |reason: String| {
             Fault::Final(ServiceError::Unexpected { address: question.service.to_owned(), status, reason })
         };
-        if matches!(status, 300..=399) {
+        if matches!(status, 300..=399) && !question.takes_redirects {
             return Err(unexpected("it redirects, which no such service does".to_owned()));
         }
         let body = transport::read(response, self.limits.answer).await.map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! Google Cloud KMS, Azure Key Vault and Huawei Cloud KMS in memory, on loopback. One for all tests of a process, or one of its own for a
+//! Google Cloud KMS and Storage, Azure Key Vault and Huawei Cloud KMS in memory, on loopback. One for all tests of a process, or one of its own for a
 //! test that counts calls, or breaks something.
 //!
 //! ```no_run
@@ -50,6 +50,24 @@ pub struct Call {
     pub resource: Option<String>,
     /// The status of the answer.
     pub status: u16,
+}
+
+/// What was put into a bucket of Google Cloud Storage.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Object {
+    /// The bucket.
+    pub bucket: String,
+    /// Its name there.
+    pub name: String,
+    /// What is in it.
+    pub content: String,
+    /// Its type: `text/plain; charset=utf-8`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The names of what was said about it.
+    pub about: Vec<String>,
+    /// How often it was put there.
+    pub uploads: u32,
 }
 
 /// How calls are to fail.
@@ -125,7 +143,18 @@ impl Clouds {
         std::fs::read(&self.ready.authority).expect("it was written before the start")
     }
 
-    /// Lets somebody in to Google Cloud who may do this (`encrypt`, `decrypt`, `impersonate`); gives credentials of each kind: `token`,
+    /// What is in this bucket of Google Cloud Storage.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[track_caller]
+    pub fn objects(&self, bucket: &str) -> Vec<Object> {
+        let answer = self.request("GET", "/_testkit/objects", "");
+        let all: Vec<Object> = serde_json::from_str(&answer).expect("the objects are a list");
+        all.into_iter().filter(|object| object.bucket == bucket).collect()
+    }
+
+    /// Lets somebody in to Google Cloud who may do this (`encrypt`, `decrypt`, `impersonate`; `create`, `delete` for objects); gives credentials of each kind: `token`,
     /// `subject_token`, `service_account`, `authorized_user`.
     #[track_caller]
     pub fn google(&self, email: &str, may: &[&str]) -> Value {

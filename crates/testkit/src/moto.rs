@@ -11,6 +11,7 @@
 //! ```
 //! It ends with the process that started it: its standard input closes then. Source: `tests/peers/moto`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -50,6 +51,18 @@ pub struct Call {
     pub access_key: String,
     /// The key, secret or role that it was about, as the call names it.
     pub resource: Option<String>,
+    /// What a call of S3 tells of an object, in the names of CGI.
+    #[serde(default)]
+    pub told: BTreeMap<String, String>,
+}
+
+/// What is in a bucket of S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// What it holds.
+    pub content: String,
+    /// What is kept about it, by name: type, checksum, what its owner said.
+    pub about: Vec<(String, String)>,
 }
 
 /// A user of IAM, or a role that was assumed.
@@ -157,6 +170,35 @@ impl Moto {
         text(&self.json(region, "secretsmanager", "secretsmanager.CreateSecret", &secret)["ARN"])
     }
 
+    /// Makes a bucket of S3.
+    #[track_caller]
+    pub fn bucket(&self, name: &str) {
+        self.request("PUT", &format!("/{name}"), &[("Authorization", &authorization("us-east-1", "s3"))], "");
+    }
+
+    /// What `bucket` has under `key`, which is escaped for a URI.
+    #[track_caller]
+    pub fn object(&self, bucket: &str, key: &str) -> Object {
+        let headers = [("Authorization", &*authorization("us-east-1", "s3")), ("X-Amz-Checksum-Mode", "ENABLED")];
+        let (head, content) = self.exchange("GET", &format!("/{bucket}/{key}"), &headers, "");
+        let is_kept = |name: &str| {
+            name == "content-type"
+                || name == "content-encoding"
+                || name == "cache-control"
+                || name.starts_with("x-amz-")
+        };
+        let mut about: Vec<(String, String)> = head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .filter(|(name, _)| is_kept(name))
+            // Another one for each request.
+            .filter(|(name, _)| !name.starts_with("x-amz-request") && name != "x-amz-id-2")
+            .collect();
+        about.sort();
+        Object { content, about }
+    }
+
     /// Makes a user of IAM who may do what `policy` says (in JSON) and nothing else. Whether that counts, see [`Moto::enforce`].
     #[track_caller]
     pub fn user(&self, name: &str, policy: &Value) -> AccessKey {
@@ -262,6 +304,12 @@ impl Moto {
     /// One request, on a connection of its own.
     #[track_caller]
     fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+        self.exchange(method, path, headers, body).1
+    }
+
+    /// The same, and what stands above the answer.
+    #[track_caller]
+    fn exchange(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (String, String) {
         let host = self.address.strip_prefix("http://").expect("that is what it says");
         let mut connection = TcpStream::connect(host).expect("moto listens");
         // HTTP 1.0: the answer is not cut into chunks, and ends with the connection.
@@ -275,7 +323,7 @@ impl Moto {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
         let status = head.split(' ').nth(1).unwrap_or_default();
         assert!(status.starts_with('2'), "{method} {path}: {answer}");
-        body.to_owned()
+        (head.to_owned(), body.to_owned())
     }
 }
 
@@ -348,6 +396,7 @@ mod tests {
             region: "us-east-1".to_owned(),
             access_key: "testkit".to_owned(),
             resource: Some(arn.clone()),
+            told: BTreeMap::new(),
         };
         assert_eq!(moto.calls(), [call]);
         let fault =

@@ -1,9 +1,10 @@
-"""Google Cloud: KMS, and who gives tokens out (OAuth, STS, IAM credentials, the instance)."""
+"""Google Cloud: KMS, Cloud Storage as far as objects are put there, and who gives tokens out (OAuth, STS, IAM credentials, the instance)."""
 
 import json
 import os
 import re
 import secrets
+import urllib.parse
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
@@ -14,10 +15,12 @@ from tokens import crc32c, decode, encode, is_signed, parts
 
 KEY = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/:]+):(encrypt|decrypt)")
 IMPERSONATE = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
+UPLOAD = re.compile(r"/upload/storage/v1/b/([^/]+)/o")
 INSTANCE = "/computeMetadata/v1/instance/service-accounts/default/"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 KEYS = {}
+OBJECTS = {}  # bucket and name: what is there
 ACCOUNTS = {}  # email: what it may
 SIGNERS = {}  # email: its public key
 TOKENS = {}  # token: email
@@ -66,6 +69,9 @@ def name(request):
     """What is asked; whether it is of Google at all."""
     if found := KEY.fullmatch(request.path):
         request.action, request.resource = "google:" + found[2], found[1]
+    elif found := UPLOAD.fullmatch(request.path):
+        request.action = "google:upload"
+        request.resource = urllib.parse.unquote(found[1]) + "/" + request.query.get("name", "")
     elif found := IMPERSONATE.fullmatch(request.path):
         request.action, request.resource = "google:impersonate", found[1]
     elif request.path.startswith(INSTANCE):
@@ -95,6 +101,8 @@ def answer(request):
         case "google:instance":
             return instance(request)
     request.principal = caller(request)
+    if request.action == "google:upload":
+        return upload(request)
     if request.principal is None:
         return failure(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
     return use(request, request.resource, request.action.partition(":")[2])
@@ -110,7 +118,7 @@ def caller(request):
         return None
     header, claims = read
     email = claims.get("iss")
-    is_for_us = SCOPE in claims.get("scope", "") or claims.get("aud", "").startswith("https://cloudkms.googleapis.com")
+    is_for_us = SCOPE in claims.get("scope", "") or claims.get("aud", "").startswith(("https://cloudkms.googleapis.com", "https://storage.googleapis.com"))
     is_good = email in SIGNERS and claims.get("sub") == email and header.get("kid") == "key-of-" + email
     return email if is_good and is_for_us and is_signed(token, SIGNERS[email]) else None
 
@@ -145,6 +153,42 @@ def use(request, key, verb):
     except (InvalidTag, ValueError):
         return failure(400, "INVALID_ARGUMENT", "Decryption failed: verify that 'name' refers to the correct CryptoKey.")
     return 200, {"plaintext": encode(data), "plaintextCrc32c": str(crc32c(data)), "usedPrimary": True, "protectionLevel": "SOFTWARE"}
+
+
+def upload(request):
+    """`uploadType=multipart`: what is said about an object, and the object. Cloud Storage's errors have no status in words."""
+
+    def refuse(status, reason, message):
+        error = {"message": message, "domain": "global", "reason": reason}
+        return status, {"error": {"code": status, "message": message, "errors": [error]}}
+
+    # Without its name it is an emulator, which lets everybody in.
+    is_emulator = request.host.startswith("127.0.0.1:") and "Authorization" not in request.headers
+    if request.principal is None and not is_emulator:
+        return refuse(401, "authError", "Invalid Credentials")
+    bucket, _, name = request.resource.partition("/")
+    may = {"create", "delete"} if is_emulator else ACCOUNTS[request.principal]
+    for permission in ["create"] + ["delete"] * (request.resource in OBJECTS):
+        if permission not in may:
+            permission = "storage.objects." + permission
+            return refuse(403, "forbidden", f"{request.principal} does not have {permission} access to the Google Cloud Storage object. "
+                          f"Permission '{permission}' denied on resource (or it may not exist).")
+    if "missing" in bucket:
+        return refuse(404, "notFound", "The specified bucket does not exist.")
+    kind, _, boundary = request.headers.get("Content-Type", "").partition("; boundary=")
+    pieces = (b"\r\n" + request.body).split(b"\r\n--" + boundary.encode())
+    if request.query.get("uploadType") != "multipart" or kind != "multipart/related" or len(pieces) != 4 or pieces[3].strip() != b"--":
+        return refuse(400, "invalid", "Malformed multipart body.")
+    (_, _, about), (head, _, content) = (piece.partition(b"\r\n\r\n") for piece in pieces[1:3])
+    about = json.loads(about)
+    if (about.get("bucket"), about.get("name")) != (bucket, name):
+        return refuse(400, "invalid", "The object is not the one that the address names.")
+    if decode(about.get("crc32c", "")) != crc32c(content).to_bytes(4, "big"):
+        return refuse(400, "invalid", "Provided CRC32C does not match the calculated one.")
+    before = OBJECTS.get(request.resource, {"uploads": 0})
+    OBJECTS[request.resource] = {"bucket": bucket, "name": name, "content": content.decode(), "type": head.decode().partition("Content-Type: ")[2],
+                                 "about": sorted(about), "uploads": before["uploads"] + 1}
+    return 200, {"kind": "storage#object", "bucket": bucket, "name": name, "size": str(len(content))}
 
 
 def lend(email, life=3599):

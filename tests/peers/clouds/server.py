@@ -1,4 +1,5 @@
-"""Google Cloud KMS, Azure Key Vault and Huawei Cloud KMS for the tests: their REST in memory, on free ports of the loopback address.
+"""Google Cloud KMS and Storage, Azure Key Vault and Huawei Cloud KMS for the tests: their REST in memory, on free ports of the loopback
+address.
 
     server.py     prints {"http": "http://127.0.0.1:PORT", "proxy": "http://127.0.0.1:PORT", "authority": "PATH"} when it listens, and ends
                   when its standard input does
@@ -12,6 +13,7 @@ told to fail:
 
     GET    /_testkit/calls     [{"action": "google:decrypt", "principal": "shop@p.iam…", "resource": "projects/…", "status": 200}]
     DELETE /_testkit/calls     forgets them
+    GET    /_testkit/objects   [{"bucket": …, "name": …, "content": …, "type": …, "uploads": 1}]     what was put into buckets of Google
     POST   /_testkit/faults    {"action": "google:decrypt", "times": 2, "status": 429, "body": "{}", "headers": {"Retry-After": "0"}, "delay": 0}
                                the next `times` calls (all, if null) of that action are answered so; without `status`, only late
     DELETE /_testkit/faults    no more of that
@@ -101,9 +103,18 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def read_body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
     def answer(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(self, body)
+        request = Request(self, self.read_body())
         if request.path.startswith(PREFIX):
             return self.send(200, control(request))
         with LOCK:
@@ -139,6 +150,8 @@ def control(request):
                 return list(CALLS)
             case "DELETE", "calls":
                 CALLS.clear()
+            case "GET", "objects":
+                return list(google.OBJECTS.values())
             case "POST", "faults":
                 FAULTS.append(request.json())
             case "DELETE", "faults":

@@ -1,10 +1,11 @@
-"""moto for the tests: AWS' KMS, Secrets Manager, SSM, STS and IAM in memory, on a free port of the loopback address.
+"""moto for the tests: AWS' KMS, S3, Secrets Manager, SSM, STS and IAM in memory, on a free port of the loopback address.
 
     server.py     prints {"http": "http://127.0.0.1:PORT"} when it listens, and ends when its standard input does
 
 It remembers what it was asked (never what with), and can be told to fail:
 
     GET    /_testkit/calls    [{"action": "kms:Decrypt", "region": "eu-west-1", "access_key": "AKIA…", "resource": "arn:…"}]
+                              of S3 also what is "told" of an object: its type, its checksum
     DELETE /_testkit/calls    forgets them
     POST   /_testkit/faults   {"action": "kms:Decrypt", "region": null, "resource": null, "times": 2, "status": 400,
                                "code": "ThrottlingException", "message": "Rate exceeded", "delay": 0}
@@ -60,7 +61,7 @@ class Recorder:
             if fault is not None:
                 time.sleep(fault.get("delay") or 0)
                 if fault.get("code"):
-                    return fail(fault, "HTTP_X_AMZ_TARGET" in environment, start_response)
+                    return fail(fault, speech(environment), start_response)
         return refuse_as_aws(self.application, environment, start_response)
 
     def fault_for(self, call):
@@ -111,15 +112,15 @@ def refuse_as_aws(application, environment, start_response):
     body = b"".join(application(environment, remember))
     code = re.search(rb"<Code>(\w+)</Code>", body)
     if status[0].startswith("40") and body.startswith(b"<") and code is not None:
-        as_json = "HTTP_X_AMZ_TARGET" in environment
+        kind = speech(environment)
         message = re.search(rb"<Message>(.*?)</Message>", body, re.DOTALL)
         name = code.group(1).decode()
         fault = {
             "status": int(status[0].split()[0]),
-            "code": REFUSALS.get(name, name) if as_json else name,
+            "code": REFUSALS.get(name, name) if kind == "json" else name,
             "message": message.group(1).decode() if message else "",
         }
-        return fail(fault, as_json, start_response)
+        return fail(fault, kind, start_response)
     start_response(status[0], headers)
     return [body]
 
@@ -130,6 +131,16 @@ def describe(environment, body):
     if credential is None:
         return None
     access_key, region, service = credential.groups()
+    if service == "s3":
+        bucket, _, key = environment["PATH_INFO"].lstrip("/").partition("/")
+        # WSGI has the bytes of a path as characters.
+        bucket, key = (text.encode("latin-1").decode() for text in (bucket, key))
+        what = "Object" if key else "Bucket"
+        action = {"PUT": "Put" if key else "Create", "GET": "Get", "DELETE": "Delete"}.get(environment["REQUEST_METHOD"], "") + what
+        resource = f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else "")
+        call = {"action": f"s3:{action}", "region": region, "access_key": access_key, "resource": resource}
+        told = {name: environment.get(name) for name in ("CONTENT_TYPE", "HTTP_X_AMZ_CHECKSUM_CRC32", "QUERY_STRING")}
+        return {**call, "told": {name: text for name, text in told.items() if text}}
     target = environment.get("HTTP_X_AMZ_TARGET")
     try:
         if target is not None:
@@ -143,9 +154,20 @@ def describe(environment, body):
     return {"action": f"{service}:{action}", "region": region, "access_key": access_key, "resource": resource}
 
 
-def fail(fault, as_json, start_response):
+def speech(environment):
+    """How the service that is asked says what is wrong."""
+    credential = CREDENTIAL.search(environment.get("HTTP_AUTHORIZATION", ""))
+    if "HTTP_X_AMZ_TARGET" in environment:
+        return "json"
+    return "s3" if credential and credential.group(3) == "s3" else "xml"
+
+
+def fail(fault, speech, start_response):
     code, message = fault["code"], fault.get("message", "")
-    if as_json:
+    if speech == "s3":
+        kind = "application/xml"
+        text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>" % (code, message)
+    elif speech == "json":
         kind, text = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message})
     else:
         kind = "text/xml"

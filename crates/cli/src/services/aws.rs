@@ -2,19 +2,21 @@
 //!
 //! ```text
 //! AWS_ACCESS_KEY_ID …  AWS_PROFILE  ~/.aws  AWS_WEB_IDENTITY_TOKEN_FILE  the container's and the instance's roles    the SDK finds
-//! AWS_ENDPOINT_URL  AWS_ENDPOINT_URL_KMS  AWS_USE_FIPS_ENDPOINT  HTTPS_PROXY                                         those, too
+//! AWS_ENDPOINT_URL  AWS_ENDPOINT_URL_KMS  AWS_ENDPOINT_URL_S3  AWS_USE_FIPS_ENDPOINT  HTTPS_PROXY                    those, too
+//! AWS_REGION  AWS_DEFAULT_REGION                        where S3 is asked; a key of KMS names its region
 //! AWS_CA_BUNDLE                                         the only authorities to trust
 //! BULLA_AWS_REPLICA_REGIONS                             where replicas of multi-Region keys are, separated by commas
 //! ```
-//! Nothing of this is read before a key of KMS is met.
+//! Nothing of this is read before a key of KMS or a bucket is met.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bulla_keys::aws::Kms;
-use bulla_services::aws::{Authorities, Login, Settings, is_region};
-use bulla_services::{Surroundings, Tried};
+use bulla_services::aws::{Authorities, Login, S3, Settings, is_region};
+use bulla_services::{ServiceError, Surroundings, Tried};
 
+use super::outside::{outside, proxies};
 use super::{random, runtime, text};
 use crate::context::Context;
 
@@ -28,6 +30,16 @@ pub(crate) fn kms(cx: &Context) -> Arc<Kms> {
         Err(error) => (Err(error), Vec::new()),
     };
     Arc::new(Kms::new(settings, regions, Surroundings::new(runtime, random(cx))))
+}
+
+/// S3, for this command.
+///
+/// # Errors
+/// What is wrong with the environment.
+pub(super) fn s3(cx: &Context, surroundings: Surroundings) -> Result<S3, ServiceError> {
+    let settings = settings(cx).map_err(ServiceError::Settings)?;
+    let proxies = proxies(cx).map_err(ServiceError::Settings)?;
+    S3::new(settings, &proxies, outside(), surroundings)
 }
 
 fn settings(cx: &Context) -> Result<Settings, String> {

@@ -1,4 +1,4 @@
-//! Google Cloud: whose credentials are used, and where KMS is.
+//! Google Cloud: whose credentials are used, and where KMS and Cloud Storage are.
 //!
 //! ```text
 //! GOOGLE_CREDENTIALS                                    a path to credentials, or their JSON
@@ -7,9 +7,11 @@
 //! ~/.config/gcloud/application_default_credentials.json what `gcloud auth application-default login` left
 //! GCE_METADATA_HOST                                     where the instance tells who it is, if not at 169.254.169.254
 //! SOPS_GCP_KMS_ENDPOINT  SOPS_GCP_KMS_UNIVERSE_DOMAIN   where KMS is, if not at cloudkms.googleapis.com
+//! STORAGE_EMULATOR_HOST                                 where Cloud Storage is, if not at storage.googleapis.com; nobody logs in there
+//! GOOGLE_CLOUD_UNIVERSE_DOMAIN                          the universe of Cloud Storage
 //! GOOGLE_CLOUD_QUOTA_PROJECT  HTTPS_PROXY  NO_PROXY
 //! ```
-//! The first of the first five counts, as in SOPS. Nothing of this is read before a key of Google Cloud is met. KMS is always asked by
+//! The first of the first five counts, as in SOPS. Nothing of this is read before a key or a bucket of Google Cloud is met. KMS is always asked by
 //! its REST form, so `SOPS_GCP_KMS_CLIENT_TYPE` says nothing new.
 
 use std::io;
@@ -18,8 +20,8 @@ use std::sync::Arc;
 
 use bulla_crypto::SecretBytes;
 use bulla_keys::gcp::GcpKms;
-use bulla_services::gcp::{Base, Login, Settings};
-use bulla_services::{Surroundings, Tried};
+use bulla_services::gcp::{Base, Gcp, Login, Settings};
+use bulla_services::{ServiceError, Surroundings, Tried};
 
 use super::outside::{outside, proxies, read};
 use super::{random, runtime, text};
@@ -42,6 +44,34 @@ fn settings(cx: &Context) -> Result<Settings, String> {
     settings.quota_project = text(cx, "GOOGLE_CLOUD_QUOTA_PROJECT")?;
     settings.proxies = proxies(cx)?;
     Ok(settings)
+}
+
+/// Cloud Storage, for this command.
+///
+/// # Errors
+/// What is wrong with the environment.
+pub(super) fn storage(cx: &Context, surroundings: Surroundings) -> Result<Gcp, ServiceError> {
+    Gcp::storage(storage_settings(cx).map_err(ServiceError::Settings)?, surroundings)
+}
+
+fn storage_settings(cx: &Context) -> Result<Settings, String> {
+    let emulator = text(cx, "STORAGE_EMULATOR_HOST")?.filter(|host| !host.is_empty());
+    let login = if emulator.is_some() { Login::None } else { login(cx)? };
+    let mut settings = Settings::new(login, outside());
+    settings.endpoint = emulator.map(|host| emulator_address(&host)).transpose()?;
+    if let Some(universe) = text(cx, "GOOGLE_CLOUD_UNIVERSE_DOMAIN")? {
+        settings.universe = universe;
+    }
+    settings.quota_project = text(cx, "GOOGLE_CLOUD_QUOTA_PROJECT")?;
+    settings.proxies = proxies(cx)?;
+    Ok(settings)
+}
+
+/// A URL whose path means nothing, or a host and a port, without TLS: as the client for Go has it.
+fn emulator_address(host: &str) -> Result<Base, String> {
+    let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
+    let base: Base = url.parse().map_err(|error| format!("`STORAGE_EMULATOR_HOST`: {error}"))?;
+    Ok(base.address().clone().into())
 }
 
 /// A URL, or, as the other form of the API has it, a host and a port.
@@ -101,6 +131,12 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ] {
             assert_eq!(super::address(endpoint).unwrap().to_string(), address);
+        }
+        for (host, address) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("https://fake.example.com/storage/v1/", "https://fake.example.com"),
+        ] {
+            assert_eq!(super::emulator_address(host).unwrap().to_string(), address);
         }
         assert!(super::address("ftp://x").unwrap_err().starts_with("`SOPS_GCP_KMS_ENDPOINT`: "));
     }

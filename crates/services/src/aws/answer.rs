@@ -4,13 +4,14 @@
 //! AccessDeniedException   User: arn:aws:iam::1:user/shop is not authorized to perform: kms:Decrypt on resource: arn:… because …
 //! ThrottlingException     NotFoundException     DisabledException     InvalidCiphertextException     ExpiredTokenException     …
 //! ```
-//! Codes of KMS, STS and of what stands before all services (signatures, tokens). Those that are not known become
+//! Codes of KMS, S3, STS and of what stands before all services (signatures, tokens). Those that are not known become
 //! [`ServiceError::Unexpected`] with what was said.
 
 use std::error::Error;
 
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 
+use crate::rest::{reason, shown};
 use crate::{Limits, ServiceError, transport};
 
 /// What exchanges the token of a service account for credentials.
@@ -88,7 +89,7 @@ impl Fault {
 }
 
 /// The error that one of our own parts gave to the SDK: that of credentials.
-fn ours<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ServiceError> {
+pub(super) fn ours<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ServiceError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
@@ -112,12 +113,6 @@ pub(super) fn said(error: &(dyn Error + 'static)) -> String {
         next = error.source();
     }
     if words.is_empty() { error.to_string() } else { shown(&words.join(": ")) }
-}
-
-/// What AWS says, on one line and not too long.
-fn shown(message: &str) -> String {
-    const LONGEST: usize = 600;
-    message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
 }
 
 impl Said {
@@ -172,15 +167,11 @@ impl Said {
         attempts: u32,
     ) -> ServiceError {
         let (address, key) = (address.to_owned(), asked.resource.to_owned());
-        let reason = match (&*self.code, &*self.message) {
-            ("", "") => "it gave no reason".to_owned(),
-            ("", message) => message.to_owned(),
-            (code, "") => code.to_owned(),
-            (code, message) => format!("{message} ({code})"),
-        };
+        let reason = reason(&self.message, &self.code);
         match &*self.code {
             _ if self.is_throttled() => ServiceError::Throttled { address, attempts, retry_after: None },
             _ if self.is_denial() => self.denied(asked, caller.unwrap_or(principal)),
+            "NoSuchBucket" => ServiceError::NoBucket { bucket: bucket_of(&key).to_owned(), reason },
             "NotFoundException" | "ResourceNotFoundException" => ServiceError::UnknownKey { key, reason },
             "InvalidCiphertextException" | "IncorrectKeyException" => ServiceError::Unfit { key, reason },
             "DisabledException"
@@ -192,8 +183,10 @@ impl Said {
             | "InvalidIdentityToken"
             | "InvalidIdentityTokenException"
             | "RequestExpired"
+            | "RequestTimeTooSkewed"
             | "UnrecognizedClientException"
             | "InvalidClientTokenId"
+            | "InvalidToken"
             | "InvalidAccessKeyId"
             | "InvalidSignatureException"
             | "SignatureDoesNotMatch"
@@ -236,6 +229,11 @@ impl Said {
             grant,
         }
     }
+}
+
+/// The bucket in the ARN of an object of S3.
+fn bucket_of(arn: &str) -> &str {
+    arn.split_once(":::").map_or(arn, |(_, object)| object.split('/').next().unwrap_or(object))
 }
 
 /// A statement of an IAM policy. One about an alias needs a condition: a policy's resource is always a key.

@@ -5,7 +5,7 @@
 //!      "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "IAM_PERMISSION_DENIED",
 //!                   "metadata": {"permission": "…", "resource": "…"}}]}}
 //! ```
-//! The status in words counts, where there is one; those that are not known become [`ServiceError::Unexpected`] with what was said.
+//! The status in words counts, where there is one (Cloud Storage has none); those that are not known become [`ServiceError::Unexpected`] with what was said.
 
 use serde::Deserialize;
 
@@ -54,6 +54,9 @@ pub(super) fn meaning(reply: &Reply, asked: &Asked<'_>, service: &str, principal
             ServiceError::Unusable { key, reason }
         }
         (403, _) => denied(&failure, asked, principal),
+        (404, _) if bucket(asked.resource).is_some() => {
+            ServiceError::NoBucket { bucket: bucket(asked.resource).unwrap_or_default().to_owned(), reason }
+        }
         (404, _) => ServiceError::UnknownKey { key, reason },
         (400, "FAILED_PRECONDITION") => ServiceError::Unusable { key, reason },
         (400, "INVALID_ARGUMENT") if failure.message.contains("ecrypt") || failure.message.contains("iphertext") => {
@@ -72,6 +75,11 @@ fn denied(failure: &Failure, asked: &Asked<'_>, principal: &str) -> ServiceError
     let resource = failure.details.iter().find_map(|detail| detail.metadata.resource.as_deref());
     let resource = resource.or_else(|| quoted("on resource '")).unwrap_or(asked.resource);
     let (permission, resource) = (shown(permission), shown(resource));
+    // Cloud Storage says whom it refused, and nothing else does where the credentials do not.
+    let principal = match failure.message.split_once(" does not have ") {
+        Some((said, _)) if said.contains('@') && !said.contains(' ') => &*shown(said),
+        _ => principal,
+    };
     let grant = match key_parts(asked.resource) {
         _ if permission != asked.permission => format!("a role with `{permission}` on `{resource}`"),
         Some([project, location, ring, key]) => format!(
@@ -80,7 +88,14 @@ fn denied(failure: &Failure, asked: &Asked<'_>, principal: &str) -> ServiceError
             member(principal),
             asked.role
         ),
-        None => format!("`{}` on `{resource}` for {}", asked.role, member(principal)),
+        None => match bucket(asked.resource) {
+            Some(bucket) => format!(
+                "gcloud storage buckets add-iam-policy-binding gs://{bucket} --member {} --role {}",
+                member(principal),
+                asked.role
+            ),
+            None => format!("`{}` on `{resource}` for {}", asked.role, member(principal)),
+        },
     };
     ServiceError::Denied { principal: principal.to_owned(), action: permission, resource, grant }
 }
@@ -92,6 +107,11 @@ fn member(principal: &str) -> String {
         Some(_) => format!("user:{principal}"),
         None => "user:WHO".to_owned(),
     }
+}
+
+/// The bucket of an object: `gs://BUCKET/OBJECT`.
+fn bucket(resource: &str) -> Option<&str> {
+    resource.strip_prefix("gs://")?.split('/').next()
 }
 
 fn key_parts(resource: &str) -> Option<[&str; 4]> {
@@ -177,6 +197,28 @@ mod tests {
         let other = r#"{"reason":"IAM_PERMISSION_DENIED","metadata":{"permission":"iam.serviceAccounts.getAccessToken","resource":"projects/-/x"}}"#;
         let other = grant(error(403, "PERMISSION_DENIED", "", other));
         assert!(other.ends_with("| a role with `iam.serviceAccounts.getAccessToken` on `projects/-/x`"), "{other}");
+        let asked = Asked {
+            permission: "storage.objects.create",
+            role: "roles/storage.objectCreator",
+            resource: "gs://b/app.yaml",
+        };
+        for (message, expected) in [
+            (
+                "shop@p.iam.gserviceaccount.com does not have storage.objects.create access to the Google Cloud Storage object. Permission 'storage.objects.create' denied on resource (or it may not exist).",
+                "shop@p.iam.gserviceaccount.com | storage.objects.create | gs://b/app.yaml | gcloud storage buckets add-iam-policy-binding gs://b \
+                 --member serviceAccount:shop@p.iam.gserviceaccount.com --role roles/storage.objectCreator",
+            ),
+            (
+                "me@example.com does not have storage.objects.delete access to the Google Cloud Storage object. Permission 'storage.objects.delete' denied on resource (or it may not exist).",
+                "me@example.com | storage.objects.delete | gs://b/app.yaml | a role with `storage.objects.delete` on `gs://b/app.yaml`",
+            ),
+        ] {
+            let body = format!(r#"{{"error":{{"code":403,"message":"{message}"}}}}"#);
+            assert_eq!(grant(meaning(&reply(403, &body), &asked, "Google Cloud Storage", "somebody")), expected);
+        }
+        let missing = r#"{"error":{"code":404,"message":"The specified bucket does not exist."}}"#;
+        let missing = meaning(&reply(404, missing), &asked, "Google Cloud Storage", "somebody");
+        assert_eq!(missing.to_string(), "there is no bucket b: The specified bucket does not exist.");
         let disabled = error(403, "PERMISSION_DENIED", "API disabled", r#"{"reason":"SERVICE_DISABLED"}"#);
         assert!(matches!(disabled, ServiceError::Unusable { .. }), "{disabled}");
         assert_eq!(member("me@example.com"), "user:me@example.com");

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::credentials::{self, Account, Credentials, External, Subject, TOKENS};
-use super::{Gcp, Login, Settings, USUAL_UNIVERSE};
+use super::{Gcp, Login, Service, Settings, USUAL_UNIVERSE};
 use crate::address::{Base, Target};
 use crate::rest::{Question, Reply, Rest, bearer, shown};
 use crate::{ServiceError, Tried, jwt, outside};
@@ -35,7 +35,8 @@ const ACCOUNT: &str = "/computeMetadata/v1/instance/service-accounts/default";
 
 /// A token.
 pub(super) struct Token {
-    pub(super) header: HeaderValue,
+    /// `None` for an emulator, which asks for no token.
+    pub(super) header: Option<HeaderValue>,
     /// Whose it is, for messages.
     pub(super) principal: String,
     pub(super) quota_project: Option<HeaderValue>,
@@ -64,11 +65,16 @@ type Lent = (SecretBytes, Option<Duration>);
 /// A token for `service`, and how long it is good for.
 pub(super) async fn get(
     settings: &Settings,
+    kind: Service,
     rest: &Rest,
     service: &str,
 ) -> Result<(Token, Option<Duration>), ServiceError> {
     let mut quota_project = settings.quota_project.clone();
     let ((secret, life), principal, is_renewable) = match &settings.login {
+        Login::None => {
+            let principal = "nobody".to_owned();
+            return Ok((Token { header: None, principal, quota_project: None, is_renewable: false }, None));
+        }
         Login::Token { token, place } => {
             let secret = SecretBytes::new(token.expose_secret().to_vec());
             ((secret, None), format!("the token from `{place}`"), false)
@@ -82,9 +88,9 @@ pub(super) async fn get(
             let theirs = said.universe.as_deref().unwrap_or(USUAL_UNIVERSE);
             if settings.endpoint.is_none() && theirs != settings.universe {
                 return Err(ServiceError::Settings(format!(
-                    "the credentials in `{place}` are of the universe `{theirs}`, and `{}` is asked: set \
-                     `SOPS_GCP_KMS_UNIVERSE_DOMAIN`",
-                    settings.universe
+                    "the credentials in `{place}` are of the universe `{theirs}`, and `{}` is asked: set `{}`",
+                    settings.universe,
+                    kind.universe_variable()
                 )));
             }
             quota_project = quota_project.or(said.quota_project);
@@ -102,7 +108,7 @@ pub(super) async fn get(
     let Some(quota_project) = quota_project.map_or(Some(None), |project| project.map(Some)) else {
         return Err(ServiceError::Settings("the project for quotas is no name of a project".to_owned()));
     };
-    Ok((Token { header, principal, quota_project, is_renewable }, life))
+    Ok((Token { header: Some(header), principal, quota_project, is_renewable }, life))
 }
 
 /// Who we are by Google's own word, where the credentials do not say: for a message.
