@@ -20,6 +20,7 @@ mod planted;
 mod publish;
 mod rotate_mishaps;
 mod sops;
+mod together;
 mod transcript;
 mod unchanged;
 mod upstream;

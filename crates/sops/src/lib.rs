@@ -39,6 +39,7 @@ mod selector;
 mod spelling;
 mod status;
 mod subtree;
+mod together;
 mod value;
 mod walk;
 mod wrap;

@@ -5,6 +5,8 @@
 //! several groups    data key ─ shamir::split ─▶ a share for each group, wrapped by every key of the group:
 //!                   any key of as many groups as the threshold says opens the file
 //! ```
+//! Keys of services are asked at the same time, a bounded number of them; their order in the file is that of the groups.
+//!
 //! Source: sops 3.13.3 `sops.go` (`UpdateMasterKeysWithKeyServices`). Unlike SOPS, which writes `enc: ""` for a key that failed where it
 //! adds a group, every key must have wrapped.
 
@@ -14,6 +16,10 @@ use bulla_keys::{KeyId, MasterKey, WrapError};
 use rand_core::CryptoRng;
 
 use crate::metadata::{KeyEntry, LastModified, Metadata};
+use crate::together::together;
+
+/// How many keys of one file are asked at once. What a client bears of all files together is its own bound.
+const CALLS: usize = 8;
 
 /// The keys of a file by group.
 pub type Groups<'a> = [Vec<&'a dyn MasterKey>];
@@ -92,17 +98,18 @@ pub(crate) async fn wrap(
             (shares.map_err(|source| WrapKeysError::Split { groups: groups.len(), source })?, needed)
         }
     };
-    let mut wrapped = Vec::with_capacity(groups.len());
-    for (group, share) in groups.iter().zip(&shares) {
-        let mut entries = Vec::with_capacity(group.len());
-        for key in group {
-            let enc = key.wrap(share).await;
-            let enc = enc.map_err(|source| WrapKeysError::Wrap { id: key.name().id(), source })?;
-            entries.push(KeyEntry::new(key.name(), enc, now));
-        }
-        wrapped.push(entries);
-    }
-    Ok(Wrapped { groups: wrapped, threshold })
+    let calls = groups.iter().zip(&shares).flat_map(|(group, share)| {
+        group.iter().map(move |key| {
+            Box::pin(async move {
+                let enc = key.wrap(share).await;
+                let enc = enc.map_err(|source| WrapKeysError::Wrap { id: key.name().id(), source })?;
+                Ok(KeyEntry::new(key.name(), enc, now))
+            })
+        })
+    });
+    let mut entries = together(calls, CALLS).await?.into_iter();
+    let groups = groups.iter().map(|group| entries.by_ref().take(group.len()).collect()).collect();
+    Ok(Wrapped { groups, threshold })
 }
 
 /// How many of several groups must give their share: all of them where nothing is said.
