@@ -10,8 +10,10 @@
 //! Source: sops 3.13.3 `sops.go` (`UpdateMasterKeysWithKeyServices`). Unlike SOPS, which writes `enc: ""` for a key that failed where it
 //! adds a group, every key must have wrapped.
 
-use bulla_crypto::DataKey;
+use std::pin::Pin;
+
 use bulla_crypto::shamir::{self, SplitError};
+use bulla_crypto::{DataKey, SecretBytes};
 use bulla_keys::{KeyId, MasterKey, WrapError};
 use rand_core::CryptoRng;
 
@@ -98,18 +100,26 @@ pub(crate) async fn wrap(
             (shares.map_err(|source| WrapKeysError::Split { groups: groups.len(), source })?, needed)
         }
     };
-    let calls = groups.iter().zip(&shares).flat_map(|(group, share)| {
-        group.iter().map(move |key| {
-            Box::pin(async move {
-                let enc = key.wrap(share).await;
-                let enc = enc.map_err(|source| WrapKeysError::Wrap { id: key.name().id(), source })?;
-                Ok(KeyEntry::new(key.name(), enc, now))
-            })
-        })
-    });
+    let mut calls = Vec::new();
+    for (group, share) in groups.iter().zip(&shares) {
+        calls.extend(group.iter().map(|key| call(*key, share, now)));
+    }
     let mut entries = together(calls, CALLS).await?.into_iter();
     let groups = groups.iter().map(|group| entries.by_ref().take(group.len()).collect()).collect();
     Ok(Wrapped { groups, threshold })
+}
+
+/// The call of one key, for what is carried out later.
+fn call<'a>(
+    key: &'a dyn MasterKey,
+    share: &'a SecretBytes,
+    now: LastModified,
+) -> Pin<Box<dyn Future<Output = Result<KeyEntry, WrapKeysError>> + Send + 'a>> {
+    Box::pin(async move {
+        let enc = key.wrap(share).await;
+        let enc = enc.map_err(|source| WrapKeysError::Wrap { id: key.name().id(), source })?;
+        Ok(KeyEntry::new(key.name(), enc, now))
+    })
 }
 
 /// How many of several groups must give their share: all of them where nothing is said.
