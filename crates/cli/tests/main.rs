@@ -9,6 +9,7 @@ mod check_masking;
 mod clouds;
 mod controller;
 mod documents;
+mod environment;
 mod fixture;
 mod groups;
 mod interop;

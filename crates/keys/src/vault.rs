@@ -46,12 +46,10 @@ impl Vault {
         Self { settings: settings.map(Arc::new), surroundings, clients: Mutex::default() }
     }
 
-    /// The client for `address`, always the same one.
+    /// The client for `address`, or for who is asked in its place: always the same one.
     fn client(&self, address: Address, named_by: NamedBy) -> Result<Arc<Client>, ServiceError> {
         let settings = self.settings.as_ref().map_err(|reason| ServiceError::Settings(reason.clone()))?;
-        if !settings.allowed.allows(&address, named_by) {
-            return Err(ServiceError::NotAllowed { address: address.to_string() });
-        }
+        let address = settings.whom_to_ask(address, named_by)?;
         // A panic elsewhere leaves at worst a client out, which is made again.
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         match clients.entry(address) {

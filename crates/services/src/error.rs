@@ -31,7 +31,7 @@ pub enum ServiceError {
         /// The address.
         address: String,
     },
-    /// There are none. Nothing was sent.
+    /// There are none. Nothing was sent that shows who we are.
     #[error("no credentials for {address} were found")]
     NoCredentials {
         /// Where they would have been sent.

@@ -18,6 +18,7 @@ pub mod address;
 pub mod aws;
 pub mod azure;
 pub mod checksum;
+mod danger;
 mod error;
 pub mod gcp;
 pub mod huawei;

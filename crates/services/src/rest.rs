@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bulla_wipe::Wiping;
@@ -20,7 +20,7 @@ use http_body_util::Full;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::proxy::Proxies;
+use crate::proxy::{Proxies, Ways};
 use crate::transport::{self, Authorities, Http, ReadError};
 use crate::{Limits, ServiceError, Surroundings};
 
@@ -123,8 +123,9 @@ impl Rest {
         surroundings: Surroundings,
     ) -> Result<Self, ServiceError> {
         let tls = transport::tls(authorities, None, true).map_err(ServiceError::Settings)?;
+        let ways = Ways::new(proxies).map_err(ServiceError::Settings)?;
         Ok(Self {
-            http: transport::client_through(tls, proxies).map_err(ServiceError::Settings)?,
+            http: transport::client_through(tls, Arc::new(ways), None),
             limits,
             surroundings,
             calls: Semaphore::new(limits.calls.max(1)),

@@ -10,15 +10,17 @@ use bytes::Bytes;
 use http::Response;
 use http::header::RETRY_AFTER;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt as _, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
-use crate::proxy::{Proxies, Route};
+use crate::danger;
+use crate::proxy::{Route, Ways};
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -48,21 +50,22 @@ pub struct Identity {
 
 /// A client over connections with this TLS, and without any to addresses that have none.
 pub fn client(tls: ClientConfig) -> Http {
-    over(tls, Route::straight(connector()))
+    let route = Route::straight(connector(), tls.clone());
+    over(tls, route, None)
 }
 
-/// The same, through proxies.
-///
-/// # Errors
-/// What is wrong with them.
-pub(crate) fn client_through(tls: ClientConfig, proxies: &Proxies) -> Result<Http, String> {
-    Ok(over(tls, Route::new(connector(), proxies)?))
+/// The same, through proxies. Certificates are to hold `name` instead of the host that is asked.
+pub(crate) fn client_through(tls: ClientConfig, ways: Arc<Ways>, name: Option<ServerName<'static>>) -> Http {
+    let route = Route::new(connector(), tls.clone(), ways);
+    over(tls, route, name)
 }
 
-fn over(tls: ClientConfig, route: Route) -> Http {
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(route);
-    Client::builder(TokioExecutor::new()).build(connector)
+fn over(tls: ClientConfig, route: Route, name: Option<ServerName<'static>>) -> Http {
+    let mut builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    if let Some(name) = name {
+        builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    Client::builder(TokioExecutor::new()).build(builder.enable_http1().wrap_connector(route))
 }
 
 fn connector() -> HttpConnector {
@@ -81,10 +84,7 @@ pub fn tls(
     identity: Option<&Identity>,
     is_needed: bool,
 ) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+    let builder = versions()?;
     let builder = match authorities {
         Some(authorities) => builder.with_root_certificates(roots(authorities)?),
         None => match builder.clone().with_native_roots() {
@@ -94,6 +94,27 @@ pub fn tls(
             Err(error) => return Err(format!("the system's certificates: {error}")),
         },
     };
+    shown(builder, identity)
+}
+
+/// TLS that trusts whoever answers, see [`danger`].
+///
+/// # Errors
+/// What is wrong with the identity, by its place.
+pub(crate) fn tls_with_anybody(identity: Option<&Identity>) -> Result<ClientConfig, String> {
+    shown(danger::trust_anybody(versions()?), identity)
+}
+
+fn versions() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    builder.map_err(|error| error.to_string())
+}
+
+fn shown(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, String> {
     let Some(Identity { certificates, key, place }) = identity else { return Ok(builder.with_no_client_auth()) };
     // What is said of a key may not quote it; it is said where it is, and no more.
     let key = PrivateKeyDer::from_pem_slice(key.expose_secret())

@@ -16,21 +16,27 @@ mod allowed;
 mod answer;
 mod client;
 mod login;
+mod rate;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use bulla_crypto::SecretBytes;
 use bulla_wipe::Wiping;
 use http::Method;
 
 pub use crate::address::{Address, AddressError, Base};
 pub use crate::limits::Limits;
-pub use crate::transport::Authorities;
+pub use crate::proxy::Proxies;
+pub use crate::transport::{Authorities, Identity};
 pub use allowed::AllowedAddresses;
 pub use answer::{Answer, Asked};
 pub use client::Client;
 pub use login::Login;
+pub use rate::Rate;
 
 use crate::rest::escape_path;
+use crate::{NamedBy, ServiceError};
 
 /// How Vault is used.
 #[derive(Debug)]
@@ -41,15 +47,31 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// The namespace of the login, if it is another one.
     pub login_namespace: Option<String>,
-    /// Headers that every request has.
-    pub headers: Vec<(String, String)>,
+    /// Headers that every request has. What they say may be a secret of a gateway.
+    pub headers: Vec<(String, SecretBytes)>,
     /// The only authorities that are trusted; `None` for those of the system, which are looked for where OpenSSL does,
     /// `SSL_CERT_FILE` included.
     pub authorities: Option<Authorities>,
+    /// Is whoever answers trusted, whatever certificate it has (`VAULT_SKIP_VERIFY`)? It is given the token then.
+    pub trusts_anybody: bool,
+    /// The name that certificates of servers hold, if it is not the host's (`VAULT_TLS_SERVER_NAME`).
+    pub server_name: Option<String>,
+    /// What we show to a server that asks for a certificate (`VAULT_CLIENT_CERT`, `VAULT_CLIENT_KEY`).
+    pub identity: Option<Identity>,
+    /// The way to servers.
+    pub proxies: Proxies,
+    /// Who is asked in place of every server (`VAULT_AGENT_ADDR`): it knows its server itself.
+    pub agent: Option<Address>,
+    /// Are redirects followed, as far as the token may go (`VAULT_DISABLE_REDIRECTS`)?
+    pub follows_redirects: bool,
     /// Where a token may go, beside the address that the client is for.
     pub allowed: AllowedAddresses,
     /// What is waited for, and for how long.
     pub limits: Limits,
+    /// How long all attempts at a call may take together (`VAULT_CLIENT_TIMEOUT`).
+    pub time_limit: Option<Duration>,
+    /// How many calls a second there may be (`VAULT_RATE_LIMIT`).
+    pub rate: Option<Rate>,
 }
 
 impl Settings {
@@ -61,9 +83,30 @@ impl Settings {
             login_namespace: None,
             headers: Vec::new(),
             authorities: None,
+            trusts_anybody: false,
+            server_name: None,
+            identity: None,
+            proxies: Proxies::default(),
+            agent: None,
+            follows_redirects: true,
             allowed: AllowedAddresses::default(),
             limits: Limits::default(),
+            time_limit: None,
+            rate: None,
         }
+    }
+
+    /// Whom to ask about what is at `address`, which comes from there: that server, or the agent in its place.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotAllowed`] if credentials may not go there.
+    pub fn whom_to_ask(&self, address: Address, named_by: NamedBy) -> Result<Address, ServiceError> {
+        // It is the agent that is given the token, and the environment names it; the list still counts for what it asks.
+        let named_by = if self.agent.is_some() { NamedBy::Configuration } else { named_by };
+        if !self.allowed.allows(&address, named_by) {
+            return Err(ServiceError::NotAllowed { address: address.to_string() });
+        }
+        Ok(self.agent.clone().unwrap_or(address))
     }
 }
 

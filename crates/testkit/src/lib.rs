@@ -12,11 +12,13 @@
 //! control-plane.sh ─────────────▶ control_plane      etcd, kube-apiserver, the controllers; a namespace a test
 //! mutate  variants of a text, from a seed            process  a program run and measured
 //! vectors cases in a directory, walked              server   HTTP that answers what a test tells it
+//! authority  certificates of a test                 proxy    leads to one server, and remembers who asked for which
 //! ```
 //!
 //! Everything here ends the test with a panic that says what to do when a peer is missing: a test never passes because
 //! there was nothing to compare with. Only `BULLA_WITHOUT_PEERS=1` leaves those tests out ([`needs_peers!`]).
 
+pub mod authority;
 pub mod clouds;
 pub mod control_plane;
 pub mod corpus;
@@ -26,6 +28,7 @@ pub mod mutate;
 pub mod oracle;
 pub mod peers;
 pub mod process;
+pub mod proxy;
 pub mod sealing;
 pub mod server;
 pub mod vault;

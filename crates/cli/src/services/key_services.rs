@@ -69,7 +69,7 @@ impl From<ServiceAddressError> for CommandError {
 }
 
 /// As Go reads it; an empty variable says nothing.
-fn parse_bool(text: &str) -> Result<bool, String> {
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" | "" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),

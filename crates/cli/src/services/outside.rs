@@ -33,10 +33,14 @@ pub(super) fn outside() -> Arc<dyn Outside> {
     Arc::new(Machine)
 }
 
-/// Which proxies are used: by the names in capitals or in small letters, as everywhere.
+/// Which proxies are used for what is encrypted. Nothing else is sent to a cloud, but to what this machine has of it.
 pub(super) fn proxies(cx: &Context) -> Result<Proxies, String> {
-    let either = |name: &str| Ok::<_, String>(text(cx, name)?.or(text(cx, &name.to_ascii_lowercase())?));
-    Ok(Proxies { https: either("HTTPS_PROXY")?, except: either("NO_PROXY")? })
+    Ok(Proxies { https: either(cx, "HTTPS_PROXY")?, except: either(cx, "NO_PROXY")?, ..Proxies::default() })
+}
+
+/// A variable by its name in capitals or in small letters.
+pub(super) fn either(cx: &Context, name: &str) -> Result<Option<String>, String> {
+    Ok(text(cx, name)?.or(text(cx, &name.to_ascii_lowercase())?))
 }
 
 /// The content of a file with credentials.

@@ -29,7 +29,7 @@ fn by_name(clouds: &Clouds, sources: Vec<Source>, machine: Arc<dyn Outside>) -> 
         allowed: AllowedVaults::read(&authority, None).unwrap(),
         authority,
         machine: clouds.address().parse().unwrap(),
-        proxies: Proxies { https: Some(clouds.proxy().to_owned()), except: None },
+        proxies: Proxies { https: Some(clouds.proxy().to_owned()), ..Proxies::default() },
         authorities: Some(Authorities { pem: clouds.authority(), place: "authority.pem".to_owned() }),
         limits: quick(),
         outside: machine,

@@ -39,7 +39,7 @@ fn settings(address: &str, login: Login) -> Settings {
 /// Settings by which Google's own hosts are reached, through a proxy.
 fn by_name(clouds: &Clouds, login: Login, machine: Arc<dyn Outside>) -> Settings {
     let mut settings = Settings::new(login, machine);
-    settings.proxies = Proxies { https: Some(clouds.proxy().to_owned()), except: None };
+    settings.proxies = Proxies { https: Some(clouds.proxy().to_owned()), ..Proxies::default() };
     settings.authorities = Some(Authorities { pem: clouds.authority(), place: "authority.pem".to_owned() });
     settings.limits = quick();
     settings

@@ -89,7 +89,7 @@ fn a_region_is_reached_by_its_name_and_its_project_asked_for_once() {
     let_in(&clouds, "AK1", &["encrypt", "decrypt"]);
     let by_name = |login| {
         let mut settings = Settings::new(login, Arc::new(Machine::default()));
-        settings.proxies = Proxies { https: Some(clouds.proxy().to_owned()), except: None };
+        settings.proxies = Proxies { https: Some(clouds.proxy().to_owned()), ..Proxies::default() };
         settings.authorities = Some(Authorities { pem: clouds.authority(), place: "authority.pem".to_owned() });
         settings.limits = quick();
         settings

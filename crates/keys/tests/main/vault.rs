@@ -355,15 +355,17 @@ fn all_calls_of_a_command_share_one_login() {
 
 #[test]
 fn without_credentials_the_places_are_told_and_secrets_are_never_shown() {
-    let address = "http://127.0.0.1:1";
+    let fake = server::Server::start(|_| (403, String::new(), r#"{"errors": ["permission denied"]}"#.to_owned()));
+    let address = &*fake.address();
     let tried = vec![Tried { place: "VAULT_TOKEN".to_owned(), outcome: "not set".to_owned() }];
     let nobody = vault(settings(address, Login::None(tried.clone())));
     let nobody_key = key(&nobody, address, "transit", "k");
-    assert_eq!(
-        wrap_error(&nobody_key),
-        ServiceError::NoCredentials { address: address.to_owned(), tried: tried.clone() }
-    );
+    let no_credentials = ServiceError::NoCredentials { address: address.to_owned(), tried: tried.clone() };
+    assert_eq!(wrap_error(&nobody_key), no_credentials);
     assert_eq!(nobody_key.tried(), tried);
+    // That nobody adds some on the way is asked once.
+    assert_eq!(wrap_error(&nobody_key), no_credentials);
+    assert_eq!(fake.requests().len(), 1);
     let shown = format!("{:?}", key(&vault(settings(address, token("hunter2"))), address, "transit", "k"));
     assert!(!shown.contains("hunter2"), "{shown}");
 }

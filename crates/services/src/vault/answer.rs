@@ -102,6 +102,11 @@ impl Answer {
         }
     }
 
+    /// Does it say that there is no token?
+    pub(super) fn is_about_no_token(&self) -> bool {
+        matches!(self.status, 401 | 403) || self.is_about_the_token()
+    }
+
     /// The token of a login.
     pub(super) fn token(&self) -> Result<Given, ServiceError> {
         if matches!(self.status, 400 | 401 | 403) {

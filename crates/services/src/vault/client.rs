@@ -11,14 +11,17 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
+use rustls::pki_types::ServerName;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::answer::{Answer, Asked, Next};
 use super::login::Login;
+use super::rate::Pace;
 use super::{Address, Base, Call, Settings};
+use crate::proxy::Ways;
 use crate::transport::{self, Http, ReadError};
-use crate::{NamedBy, ServiceError, Surroundings};
+use crate::{NamedBy, ServiceError, Surroundings, Tried};
 
 /// Redirects that are followed in one attempt.
 const REDIRECTS: usize = 2;
@@ -53,7 +56,9 @@ pub struct Client {
     settings: Arc<Settings>,
     surroundings: Surroundings,
     http: Http,
+    ways: Arc<Ways>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    pace: Option<Pace>,
     calls: Semaphore,
     known: Mutex<Known>,
     logins: AtomicU64,
@@ -71,17 +76,18 @@ impl Client {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// [`ServiceError::Settings`] for certificates and headers that are none.
+    /// [`ServiceError::Settings`] for certificates, proxies and headers that are none.
     pub fn new(
         base: impl Into<Base>,
         settings: Arc<Settings>,
         surroundings: Surroundings,
     ) -> Result<Self, ServiceError> {
         let base = base.into();
-        let tls = transport::tls(settings.authorities.as_ref(), None, base.address().is_encrypted())
-            .map_err(ServiceError::Settings)?;
+        let (http, ways) = connections(&settings, base.address().is_encrypted()).map_err(ServiceError::Settings)?;
         let headers = settings.headers.iter().map(|(name, value)| {
-            let header = Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?));
+            let mut value = HeaderValue::from_bytes(value.expose_secret()).ok()?;
+            value.set_sensitive(true);
+            let header = Some((HeaderName::try_from(name).ok()?, value));
             header.filter(|(name, _)| !name.as_str().starts_with("x-vault-") || name == "x-vault-inconsistent")
         });
         let headers: Option<Vec<_>> = headers.collect();
@@ -92,8 +98,10 @@ impl Client {
             shown: base.to_string(),
             base,
             surroundings,
-            http: transport::client(tls),
+            http,
+            ways,
             headers,
+            pace: settings.rate.map(Pace::new),
             calls: Semaphore::new(settings.limits.calls.max(1)),
             known: Mutex::default(),
             logins: AtomicU64::new(0),
@@ -129,6 +137,11 @@ impl Client {
         let _permit = self.calls.acquire().await;
         let token = self.token().await?;
         let answer = self.ask(self.question(&call, &body, &token)).await?;
+        if let Login::None(tried) = &self.settings.login
+            && answer.is_about_no_token()
+        {
+            return Err(self.without_credentials(tried).await);
+        }
         if !self.may_be_over(&token, &answer).await? {
             return Ok(answer);
         }
@@ -183,7 +196,7 @@ impl Client {
             return Ok(Arc::clone(token));
         }
         if let Some(failure) = &known.failure
-            && self.logins.load(Ordering::SeqCst) != seen
+            && (matches!(self.settings.login, Login::None(_)) || self.logins.load(Ordering::SeqCst) != seen)
         {
             return Err(failure.clone());
         }
@@ -199,10 +212,7 @@ impl Client {
         let token =
             |header, exchanged, until| Token { header, exchanged, until, is_known_good: AtomicBool::new(false) };
         match login {
-            Login::None(tried) => {
-                Err(ServiceError::NoCredentials { address: self.shown.clone(), tried: tried.clone() })
-            }
-            Login::Anonymous => Ok(token(None, false, None)),
+            Login::None(_) | Login::Anonymous => Ok(token(None, false, None)),
             Login::Token { token: found, .. } => Ok(token(Some(self.header(found.expose_secret())?), false, None)),
             Login::AppRole { .. } | Login::Kubernetes { .. } | Login::Jwt { .. } => {
                 let mut given = self.exchange().await;
@@ -215,6 +225,13 @@ impl Client {
                 Ok(token(Some(self.header(given.token.as_bytes())?), true, until))
             }
         }
+    }
+
+    /// Nobody adds a token on the way: that is so for all calls.
+    async fn without_credentials(&self, tried: &[Tried]) -> ServiceError {
+        let failure = ServiceError::NoCredentials { address: self.shown.clone(), tried: tried.to_vec() };
+        *self.known.lock().await = Known { token: None, failure: Some(failure.clone()) };
+        failure
     }
 
     async fn exchange(&self) -> Result<(super::answer::Given, Instant), ServiceError> {
@@ -248,6 +265,17 @@ impl Client {
 
     /// Asks until there is an answer that is final, and tells how often.
     async fn ask(&self, question: Question<'_>) -> Result<Answer, ServiceError> {
+        if let Some(pace) = &self.pace {
+            pace.wait().await;
+        }
+        let Some(limit) = self.settings.time_limit else { return self.ask_often(question).await };
+        tokio::time::timeout(limit, self.ask_often(question)).await.unwrap_or_else(|_| {
+            let reason = format!("no answer within {} seconds", limit.as_secs_f64());
+            Err(ServiceError::Unreachable { address: self.shown.clone(), reason })
+        })
+    }
+
+    async fn ask_often(&self, question: Question<'_>) -> Result<Answer, ServiceError> {
         let limits = &self.settings.limits;
         let mut attempts = 1;
         loop {
@@ -288,6 +316,10 @@ impl Client {
             let response = self.http.request(request).await.map_err(|error| self.no_answer(&error))?;
             let status = response.status().as_u16();
             if matches!(status, 301 | 302 | 307 | 308) {
+                if !self.settings.follows_redirects {
+                    let reason = "it redirects, and that is not to be followed".to_owned();
+                    return Err(Fault::Final(self.unexpected(status, reason)));
+                }
                 uri = self.redirected(&uri, &response)?;
                 continue;
             }
@@ -325,6 +357,9 @@ impl Client {
         }
         if let Some(namespace) = question.namespace {
             request = request.header(HeaderName::from_static("x-vault-namespace"), namespace);
+        }
+        if let Some(authorization) = self.ways.authorization(uri) {
+            request = request.header(http::header::PROXY_AUTHORIZATION, authorization);
         }
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -369,6 +404,20 @@ impl Client {
     fn unexpected(&self, status: u16, reason: String) -> ServiceError {
         ServiceError::Unexpected { address: self.shown.clone(), status, reason }
     }
+}
+
+/// Connections as the settings have them, and the ways that they go. `is_encrypted`: is the server's address one with TLS?
+fn connections(settings: &Settings, is_encrypted: bool) -> Result<(Http, Arc<Ways>), String> {
+    let identity = settings.identity.as_ref();
+    let tls = if settings.trusts_anybody {
+        transport::tls_with_anybody(identity)?
+    } else {
+        transport::tls(settings.authorities.as_ref(), identity, is_encrypted)?
+    };
+    let name = settings.server_name.clone().map(ServerName::try_from).transpose();
+    let name = name.map_err(|_| "`VAULT_TLS_SERVER_NAME` is not the name of a server".to_owned())?;
+    let ways = Arc::new(Ways::new(&settings.proxies)?);
+    Ok((transport::client_through(tls, Arc::clone(&ways), name), ways))
 }
 
 impl fmt::Debug for Client {

@@ -12,9 +12,10 @@ use crate::{ServiceError, Tried};
 /// Our credentials.
 #[derive(Debug)]
 pub enum Login {
-    /// There are none; where they were looked for.
+    /// None were found; where they were looked for. It is asked without, since what answers may add some (Vault Agent); if it does not,
+    /// that is told.
     None(Vec<Tried>),
-    /// None are sent: what stands between us and Vault adds them (Vault Agent).
+    /// None are sent: what stands between us and Vault adds them.
     Anonymous,
     /// A token.
     Token {

@@ -355,7 +355,7 @@ async fn a_request_has_what_the_store_says_and_nothing_more() {
     let settings = Settings {
         namespace: Some("teams/shop".to_owned()),
         login_namespace: Some("admin".to_owned()),
-        headers: vec![("X-Team".to_owned(), "shop".to_owned())],
+        headers: vec![("X-Team".to_owned(), secret("shop"))],
         ..settings(login)
     };
     let base = format!("{}/behind/a/proxy/", fake.address());
@@ -374,7 +374,7 @@ async fn a_request_has_what_the_store_says_and_nothing_more() {
     }
     assert!(!read.contains("hunter2") && read.ends_with("\r\n\r\n"), "{read}");
     for (name, value) in [("X-Vault-Token", "t"), ("a b", "c"), ("X-Team", "a\nb")] {
-        let headers = vec![(name.to_owned(), value.to_owned())];
+        let headers = vec![(name.to_owned(), secret(value))];
         let settings = Settings { headers, ..Settings::new(token("t")) };
         let error = Vault::new(&fake.address(), Engine::default(), settings, surroundings()).unwrap_err();
         assert_eq!(error.reason(), "InvalidStore", "{error}");
