@@ -335,3 +335,133 @@ fn how_often_and_how_long_vault_is_asked_is_the_same() {
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     assert_eq!((counted.requests().len(), world.place.read("tree/5.yaml")), (6, PLAIN.to_owned()));
 }
+
+/// A file of which the entry `entry` may give the key, and nothing else that is here.
+fn with_entry(place: &Place, name: &str, entry: &str) {
+    place.write("plain.yaml", PLAIN);
+    let encrypted = place.does("bulla encrypt --age $ALICE plain.yaml");
+    place.write(name, encrypted.replacen("\nsops:\n", &format!("\nsops:\n{entry}"), 1));
+}
+
+const KMS: &str = "    kms:
+        - arn: arn:aws:kms:eu-west-1:123456789012:key/612d5f0b-0000-4000-8000-000000000000
+          created_at: \"2026-01-01T00:00:00Z\"
+          enc: AQID
+          aws_profile: \"\"
+";
+const GCP: &str = "    gcp_kms:
+        - resource_id: projects/p/locations/global/keyRings/r/cryptoKeys/k
+          created_at: \"2026-01-01T00:00:00Z\"
+          enc: AQID
+";
+
+/// Requests to decrypt that `server` got while both programs tried to open `file`, and failed.
+#[track_caller]
+fn asked(place: &Place, server: &Server, program: &str, variables: &str, file: &str) -> Vec<String> {
+    let before = server.requests().len();
+    let line =
+        format!("unset SOPS_AGE_KEY_FILE; export AWS_EC2_METADATA_DISABLED=true {variables}; {program} decrypt {file}");
+    let finished = place.run(&line);
+    let said = finished.stderr_text();
+    assert_ne!(finished.code(), Some(0), "{variables} {program}: {said}");
+    assert!(!said.contains("swordfish"), "{said}");
+    let requests = server.requests().split_off(before);
+    requests.into_iter().filter(|request| request.contains("TrentService.Decrypt")).collect()
+}
+
+#[test]
+fn who_asks_aws_and_how_often_is_the_same() {
+    needs_peers!();
+    let place = Place::new().with_program(&peers::sops());
+    with_entry(&place, "app.yaml", KMS);
+    std::fs::create_dir(place.root().join("home/.aws")).unwrap();
+    let profile =
+        |name: &str, id: &str| format!("[{name}]\naws_access_key_id = {id}\naws_secret_access_key = swordfish\n");
+    let profiles = profile("one", "AKIAPROFILEONE") + &profile("two", "AKIAPROFILETWO");
+    std::fs::write(place.root().join("home/.aws/credentials"), profiles).unwrap();
+    let failing = Server::start(|_| {
+        let headers = "Content-Type: application/x-amz-json-1.1\r\n".to_owned();
+        (500, headers, r#"{"__type": "KMSInternalException"}"#.to_owned())
+    });
+    let address = failing.address();
+    let key = "AWS_ACCESS_KEY_ID=AKIAUSUAL AWS_SECRET_ACCESS_KEY=swordfish";
+    for (variables, requests, id) in [
+        (format!("{key} AWS_MAX_ATTEMPTS=1"), 1, "AKIAUSUAL"),
+        (format!("{key} AWS_MAX_ATTEMPTS=2"), 2, "AKIAUSUAL"),
+        (format!("{key} AWS_MAX_ATTEMPTS=many"), 0, ""),
+        ("AWS_MAX_ATTEMPTS=1 AWS_ACCESS_KEY=AKIAOTHER AWS_SECRET_KEY=swordfish".to_owned(), 1, "AKIAOTHER"),
+        ("AWS_MAX_ATTEMPTS=1 AWS_ACCESS_KEY_ID=AKIAMIXED AWS_SECRET_KEY=swordfish".to_owned(), 1, "AKIAMIXED"),
+        (format!("AWS_MAX_ATTEMPTS=1 {key} AWS_ACCESS_KEY=AKIAOTHER AWS_SECRET_KEY=x"), 1, "AKIAUSUAL"),
+        ("AWS_MAX_ATTEMPTS=1 AWS_ACCESS_KEY=AKIAALONE".to_owned(), 0, ""),
+        ("AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_PROFILE=two".to_owned(), 1, "AKIAPROFILETWO"),
+        ("AWS_MAX_ATTEMPTS=1 AWS_PROFILE=one AWS_DEFAULT_PROFILE=two".to_owned(), 1, "AKIAPROFILEONE"),
+        (format!("AWS_MAX_ATTEMPTS=1 {key} AWS_DEFAULT_PROFILE=two"), 1, "AKIAUSUAL"),
+    ] {
+        for program in ["sops", "bulla"] {
+            let variables = format!("AWS_ENDPOINT_URL={address} {variables}");
+            let asked = asked(&place, &failing, program, &variables, "app.yaml");
+            assert_eq!(asked.len(), requests, "{variables} {program}");
+            assert!(
+                asked.iter().all(|request| request.contains(&format!("Credential={id}/"))),
+                "{variables} {program}: {asked:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_way_to_the_clouds_is_the_same() {
+    needs_peers!();
+    let place = Place::new().with_program(&peers::sops());
+    with_entry(&place, "aws.yaml", KMS);
+    with_entry(&place, "gcp.yaml", GCP);
+    let authority = Authority::new("authority of a test");
+    place.write("ca.pem", authority.certificate());
+    let names = ["*.eu-west-1.amazonaws.com", "*.eu-west-1.api.aws", "127.0.0.1"];
+    let server = Server::encrypted(authority.server(&names, None), |_, _| {
+        let headers = "Content-Type: application/x-amz-json-1.1\r\n".to_owned();
+        (400, headers, r#"{"__type": "NotFoundException"}"#.to_owned())
+    });
+    let target = server.address().split_once("://").unwrap().1.to_owned();
+    let (plain, tls) =
+        (Proxy::start(&target, None), Proxy::start(&target, Some(authority.server(&["127.0.0.1"], None))));
+    let key = "AWS_ACCESS_KEY_ID=AKIA AWS_SECRET_ACCESS_KEY=swordfish AWS_MAX_ATTEMPTS=1 AWS_CA_BUNDLE=ca.pem";
+    let (plain_host, tls_host, address) = (plain.host(), tls.host(), server.address());
+    let through = format!("HTTPS_PROXY=http://{plain_host}");
+    let usual = "CONNECT kms.eu-west-1.amazonaws.com:443 ";
+    for (variables, way, arrives) in [
+        (through.clone(), usual, true),
+        (format!("https_proxy={plain_host}"), usual, true),
+        (format!("HTTPS_PROXY=http://me:swordfish@{plain_host}"), "Proxy-Authorization: Basic bWU6c3dvcmRmaXNo", true),
+        (format!("HTTPS_PROXY=https://{tls_host}"), usual, true),
+        (format!("{through} AWS_USE_FIPS_ENDPOINT=true"), "CONNECT kms-fips.eu-west-1.amazonaws.com:443 ", true),
+        (format!("{through} AWS_USE_DUALSTACK_ENDPOINT=true"), "CONNECT kms.eu-west-1.api.aws:443 ", true),
+        (format!("{through} NO_PROXY='*.amazonaws.com'"), "", false),
+        (format!("{through} NO_PROXY=example.com,kms.eu-west-1.amazonaws.com:443"), "", false),
+        (format!("{through} NO_PROXY=kms.eu-west-1.amazonaws.com:80"), usual, true),
+        (format!("{through} AWS_ENDPOINT_URL={address}"), "", true),
+        (format!("{through} AWS_ENDPOINT_URL_KMS={address}"), "", true),
+    ] {
+        for program in ["sops", "bulla"] {
+            let asked = asked(&place, &server, program, &format!("{key} {variables}"), "aws.yaml");
+            let heads: Vec<String> = [&plain, &tls].iter().flat_map(|proxy| proxy.take()).collect();
+            assert_eq!(!asked.is_empty(), arrives, "{variables} {program}: {heads:?}");
+            let first = heads.first().map_or("", |head| head);
+            assert_eq!(first.is_empty(), way.is_empty(), "{variables} {program}: {first}");
+            assert!(first.to_lowercase().contains(&way.to_lowercase()), "{variables} {program}: {first}");
+        }
+    }
+    // Google's are asked by another form of the API, which never gives up; the way is the same.
+    let token = "GOOGLE_OAUTH_ACCESS_TOKEN=swordfish SSL_CERT_FILE=ca.pem";
+    for (variables, way) in [
+        (through.clone(), "CONNECT cloudkms.googleapis.com:443 "),
+        (format!("{through} NO_PROXY='*.googleapis.com'"), ""),
+    ] {
+        for program in ["timeout 5 sops", "timeout 5 bulla"] {
+            asked(&place, &server, program, &format!("{token} {variables}"), "gcp.yaml");
+            let first = plain.take().into_iter().next().unwrap_or_default();
+            assert_eq!(first.is_empty(), way.is_empty(), "{variables} {program}: {first}");
+            assert!(first.starts_with(way), "{variables} {program}: {first}");
+        }
+    }
+}

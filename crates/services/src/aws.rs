@@ -47,6 +47,7 @@ pub use crate::transport::Authorities;
 pub use answer::Asked;
 pub use s3::S3;
 
+use crate::proxy::{Proxies, Ways};
 use crate::{ServiceError, Surroundings, TokenSource, Tried, transport};
 use answer::Fault;
 use credentials::{Role, Source, WebIdentity};
@@ -69,8 +70,12 @@ pub struct Settings {
     pub session_name: String,
     /// What a role asks for from whoever assumes it, if it belongs to somebody else.
     pub external_id: Option<String>,
+    /// The profile that counts where nothing names one, in place of `AWS_PROFILE`.
+    pub usual_profile: Option<String>,
     /// Where all services are asked, instead of where the region's are.
     pub endpoint: Option<String>,
+    /// The way there; `None` for what the SDK finds in the environment.
+    pub proxies: Option<Proxies>,
     /// The only authorities that are trusted (`AWS_CA_BUNDLE`); `None` for those of the system, which are looked for where OpenSSL
     /// does.
     pub authorities: Option<Authorities>,
@@ -81,7 +86,16 @@ pub struct Settings {
 impl Settings {
     /// With this login, and everything else as it usually is.
     pub fn new(login: Login, session_name: String) -> Self {
-        Self { login, session_name, external_id: None, endpoint: None, authorities: None, limits: Limits::default() }
+        Self {
+            login,
+            session_name,
+            external_id: None,
+            usual_profile: None,
+            endpoint: None,
+            proxies: None,
+            authorities: None,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -150,10 +164,10 @@ impl Aws {
     /// Nothing is read or sent before the first session.
     ///
     /// # Errors
-    /// [`ServiceError::Settings`] for certificates that are none.
+    /// [`ServiceError::Settings`] for certificates and proxies that are none.
     pub fn new(settings: Settings, surroundings: Surroundings) -> Result<Self, ServiceError> {
         Ok(Self {
-            http: http(settings.authorities.as_ref())?,
+            http: http(settings.authorities.as_ref(), settings.proxies.as_ref())?,
             settings: Arc::new(settings),
             surroundings,
             identities: IdentityCache::lazy().load_timeout(CREDENTIALS_LIMIT).build(),
@@ -199,7 +213,7 @@ impl Aws {
         if let Some(endpoint) = &self.settings.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        if let Some(profile) = &access.profile {
+        if let Some(profile) = access.profile.as_ref().or(self.settings.usual_profile.as_ref()) {
             loader = loader.profile_name(profile);
         }
         let session = Session {
@@ -239,7 +253,9 @@ impl Aws {
                 let base = self.anonymous(region, tokens.service_account()).await;
                 SharedCredentialsProvider::new(WebIdentity { base, role: role.clone(), tokens: Arc::clone(tokens) })
             }
-            (login, profile) => SharedCredentialsProvider::new(Source::new(login, profile, region, &self.http).await),
+            (_, profile) => {
+                SharedCredentialsProvider::new(Source::new(&self.settings, profile, region, &self.http).await)
+            }
         };
         // Two may have made one at the same time; the first counts.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -393,8 +409,12 @@ impl fmt::Debug for Session {
 /// The call that tells who we are.
 const GET_CALLER: &str = "sts:GetCallerIdentity";
 
-/// Connections of all sessions: TLS by the same library as everywhere, proxies as the environment says.
-fn http(authorities: Option<&Authorities>) -> Result<SharedHttpClient, ServiceError> {
+/// Connections of all sessions: TLS by the same library as everywhere.
+fn http(authorities: Option<&Authorities>, proxies: Option<&Proxies>) -> Result<SharedHttpClient, ServiceError> {
+    let proxies = match proxies {
+        Some(proxies) => way(proxies).map_err(ServiceError::Settings)?,
+        None => ProxyConfig::from_env(),
+    };
     let mut trusted = TrustStore::default();
     if let Some(given) = authorities {
         // Those that are none are found now: later they would be told as a handshake that failed.
@@ -407,11 +427,32 @@ fn http(authorities: Option<&Authorities>) -> Result<SharedHttpClient, ServiceEr
         let mut connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .tls_context(context.clone())
-            .proxy_config(ProxyConfig::from_env());
+            .proxy_config(proxies.clone());
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         connector.build()
     }))
+}
+
+/// The proxies in the SDK's words. It knows none of SOCKS, and reads exceptions otherwise than Go does: each becomes what means the same
+/// for a host of AWS, whose port is that of TLS.
+fn way(proxies: &Proxies) -> Result<ProxyConfig, String> {
+    Ways::new(proxies)?;
+    let Some(proxy) = proxies.https.as_deref().map(str::trim).filter(|proxy| !proxy.is_empty()) else {
+        return Ok(ProxyConfig::disabled());
+    };
+    if proxy.starts_with("socks") {
+        return Err("`HTTPS_PROXY`: AWS is not reached through proxies that are asked over `socks5://`".to_owned());
+    }
+    let proxy = if proxy.contains("://") { proxy.to_owned() } else { format!("http://{proxy}") };
+    let config = ProxyConfig::https(proxy).map_err(|_| "`HTTPS_PROXY` is no URL".to_owned())?;
+    let mut except = "localhost,127.0.0.0/8,::1".to_owned();
+    for entry in proxies.except.as_deref().unwrap_or_default().split(',').map(str::trim) {
+        let entry = entry.strip_suffix(":443").unwrap_or(entry);
+        except.push(',');
+        except.push_str(entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry));
+    }
+    Ok(config.no_proxy(except))
 }
 
 #[cfg(test)]

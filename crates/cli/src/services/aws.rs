@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! AWS_ACCESS_KEY_ID …  AWS_PROFILE  ~/.aws  AWS_WEB_IDENTITY_TOKEN_FILE  the container's and the instance's roles    the SDK finds
-//! AWS_ENDPOINT_URL  AWS_ENDPOINT_URL_KMS  AWS_ENDPOINT_URL_S3  AWS_USE_FIPS_ENDPOINT  HTTPS_PROXY                    those, too
+//! AWS_ENDPOINT_URL  AWS_ENDPOINT_URL_KMS  AWS_ENDPOINT_URL_S3  AWS_USE_FIPS_ENDPOINT  AWS_USE_DUALSTACK_ENDPOINT     those, too
 //! AWS_REGION  AWS_DEFAULT_REGION                        where S3 is asked; a key of KMS names its region
+//! AWS_ACCESS_KEY  AWS_SECRET_KEY  AWS_DEFAULT_PROFILE   what the SDK for Go reads beside them
 //! AWS_CA_BUNDLE                                         the only authorities to trust
+//! AWS_MAX_ATTEMPTS                                      how often a call is tried
+//! HTTPS_PROXY  NO_PROXY
 //! BULLA_AWS_REPLICA_REGIONS                             where replicas of multi-Region keys are, separated by commas
 //! ```
 //! Nothing of this is read before a key of KMS or a bucket is met.
@@ -12,8 +15,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bulla_crypto::SecretBytes;
 use bulla_keys::aws::Kms;
-use bulla_services::aws::{Authorities, Login, S3, Settings, is_region};
+use bulla_services::aws::{Authorities, Limits, Login, S3, Settings, is_region};
 use bulla_services::{ServiceError, Surroundings, Tried};
 
 use super::outside::{outside, proxies};
@@ -51,7 +55,47 @@ fn settings(cx: &Context) -> Result<Settings, String> {
             Some(Authorities { pem, place: "AWS_CA_BUNDLE".to_owned() })
         }
     };
-    Ok(Settings { authorities, ..Settings::new(login(cx)?, session_name(&cx.host_name())) })
+    let usual_profile = if cx.variable("AWS_PROFILE").is_none() { text(cx, "AWS_DEFAULT_PROFILE")? } else { None };
+    Ok(Settings {
+        authorities,
+        usual_profile,
+        proxies: Some(proxies(cx)?),
+        limits: limits(cx)?,
+        ..Settings::new(login(cx)?, session_name(&cx.host_name()))
+    })
+}
+
+/// 0 says nothing, as for AWS' own SDK.
+fn limits(cx: &Context) -> Result<Limits, String> {
+    let usual = Limits::default();
+    let attempts = text(cx, "AWS_MAX_ATTEMPTS")?.map_or(Ok(0), |attempts| attempts.parse());
+    match attempts.map_err(|_| "`AWS_MAX_ATTEMPTS` is not a number".to_owned())? {
+        0 => Ok(usual),
+        attempts => Ok(Limits { attempts, silent_attempts: attempts, throttled_attempts: attempts, ..usual }),
+    }
+}
+
+/// An access key by the names that only the SDK for Go reads, or by one of them.
+fn other_key(cx: &Context) -> Result<Option<Login>, String> {
+    let of = |name: &'static str, other: &'static str| {
+        Ok::<_, String>(match text(cx, name)? {
+            Some(text) => Some((name, text)),
+            None => text(cx, other)?.map(|text| (other, text)),
+        })
+    };
+    let id = of("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY")?;
+    let secret = of("AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY")?;
+    Ok(match (id, secret) {
+        // Those the SDK finds itself.
+        (Some(("AWS_ACCESS_KEY_ID", _)), Some(("AWS_SECRET_ACCESS_KEY", _))) => None,
+        (Some((place, id)), Some((_, secret))) => Some(Login::Key {
+            id,
+            secret: SecretBytes::new(secret.into_bytes()),
+            session_token: text(cx, "AWS_SESSION_TOKEN")?.map(|token| SecretBytes::new(token.into_bytes())),
+            place: place.to_owned(),
+        }),
+        _ => None,
+    })
 }
 
 fn replica_regions(cx: &Context) -> Result<Vec<String>, String> {
@@ -70,6 +114,9 @@ fn replica_regions(cx: &Context) -> Result<Vec<String>, String> {
 
 /// What the SDK will find, and in which order it looks.
 fn login(cx: &Context) -> Result<Login, String> {
+    if let Some(key) = other_key(cx)? {
+        return Ok(key);
+    }
     let mut tried = Vec::new();
     let mut principal = None;
     let mut look = |place: &str, outcome: &str, found: Option<String>| {
@@ -84,7 +131,8 @@ fn login(cx: &Context) -> Result<Login, String> {
         (true, false) => look("AWS_SECRET_ACCESS_KEY", "not set, and `AWS_ACCESS_KEY_ID` is", None),
         (false, _) => look("AWS_ACCESS_KEY_ID", "not set", None),
     }
-    let profile = text(cx, "AWS_PROFILE")?.unwrap_or_else(|| "default".to_owned());
+    let profile = text(cx, "AWS_PROFILE")?.or(text(cx, "AWS_DEFAULT_PROFILE")?);
+    let profile = profile.unwrap_or_else(|| "default".to_owned());
     let files = [("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")];
     for (variable, name) in files {
         let usual = || cx.home().map(|home| home.join(".aws").join(name));

@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::answer::{WEB_IDENTITY, said};
-use super::{Asked, CREDENTIALS_LIMIT, Login, Session};
+use super::{Asked, CREDENTIALS_LIMIT, Login, Session, Settings};
 use crate::token::Bearer;
 use crate::{ServiceError, TokenSource, Tried};
 
@@ -51,9 +51,14 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) async fn new(login: &Login, profile: Option<&str>, region: &Region, http: &SharedHttpClient) -> Self {
+    pub(super) async fn new(
+        settings: &Settings,
+        profile: Option<&str>,
+        region: &Region,
+        http: &SharedHttpClient,
+    ) -> Self {
         let config = ProviderConfig::without_region().with_region(Some(region.clone())).with_http_client(http.clone());
-        let (provider, principal, tried) = match (login, profile) {
+        let (provider, principal, tried) = match (&settings.login, profile) {
             (_, Some(profile)) => {
                 let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile);
                 (SharedCredentialsProvider::new(provider.build()), format!("the profile `{profile}`"), Vec::new())
@@ -66,7 +71,10 @@ impl Source {
                     .read_timeout(INSTANCE_LIMIT)
                     .operation_attempt_timeout(INSTANCE_LIMIT)
                     .build();
-                let chain = DefaultCredentialsChain::builder().region(region.clone()).imds_client(instance);
+                let mut chain = DefaultCredentialsChain::builder().region(region.clone()).imds_client(instance);
+                if let Some(profile) = &settings.usual_profile {
+                    chain = chain.profile_name(profile);
+                }
                 let provider = SharedCredentialsProvider::new(chain.configure(config).build().await);
                 (provider, principal.clone(), tried.clone())
             }

@@ -107,8 +107,11 @@ impl S3 {
 
     /// The session of the region that the environment names, else the profile.
     async fn session(&self) -> Result<Arc<Session>, ServiceError> {
-        let named = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new());
+        let mut profile = ProfileFileRegionProvider::builder();
+        if let Some(usual) = &self.aws.settings.usual_profile {
+            profile = profile.profile_name(usual);
+        }
+        let named = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new()).or_else(profile.build());
         let region = named.region().await.map(|region| region.to_string()).filter(|region| !region.is_empty());
         let region = region.ok_or_else(|| {
             ServiceError::Settings("no region of S3 is named: set `AWS_REGION`, or `region` in the profile".to_owned())
