@@ -39,7 +39,6 @@ mod selector;
 mod spelling;
 mod status;
 mod subtree;
-mod together;
 mod value;
 mod walk;
 mod wrap;

@@ -10,15 +10,14 @@
 //! Source: sops 3.13.3 `sops.go` (`UpdateMasterKeysWithKeyServices`). Unlike SOPS, which writes `enc: ""` for a key that failed where it
 //! adds a group, every key must have wrapped.
 
-use std::pin::Pin;
-
 use bulla_crypto::shamir::{self, SplitError};
 use bulla_crypto::{DataKey, SecretBytes};
 use bulla_keys::{KeyId, MasterKey, WrapError};
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use rand_core::CryptoRng;
 
 use crate::metadata::{KeyEntry, LastModified, Metadata};
-use crate::together::together;
 
 /// How many keys of one file are asked at once. What a client bears of all files together is its own bound.
 const CALLS: usize = 8;
@@ -102,24 +101,18 @@ pub(crate) async fn wrap(
     };
     let mut calls = Vec::new();
     for (group, share) in groups.iter().zip(&shares) {
-        calls.extend(group.iter().map(|key| call(*key, share, now)));
+        calls.extend(group.iter().map(|key| wrap_for(*key, share, now).boxed()));
     }
-    let mut entries = together(calls, CALLS).await?.into_iter();
+    let entries: Vec<_> = stream::iter(calls).buffered(CALLS).try_collect().await?;
+    let mut entries = entries.into_iter();
     let groups = groups.iter().map(|group| entries.by_ref().take(group.len()).collect()).collect();
     Ok(Wrapped { groups, threshold })
 }
 
-/// The call of one key, for what is carried out later.
-fn call<'a>(
-    key: &'a dyn MasterKey,
-    share: &'a SecretBytes,
-    now: LastModified,
-) -> Pin<Box<dyn Future<Output = Result<KeyEntry, WrapKeysError>> + Send + 'a>> {
-    Box::pin(async move {
-        let enc = key.wrap(share).await;
-        let enc = enc.map_err(|source| WrapKeysError::Wrap { id: key.name().id(), source })?;
-        Ok(KeyEntry::new(key.name(), enc, now))
-    })
+async fn wrap_for(key: &dyn MasterKey, share: &SecretBytes, now: LastModified) -> Result<KeyEntry, WrapKeysError> {
+    let enc = key.wrap(share).await;
+    let enc = enc.map_err(|source| WrapKeysError::Wrap { id: key.name().id(), source })?;
+    Ok(KeyEntry::new(key.name(), enc, now))
 }
 
 /// How many of several groups must give their share: all of them where nothing is said.
