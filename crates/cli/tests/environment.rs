@@ -118,8 +118,15 @@ fn who_is_trusted_is_the_same() {
         let said = world.run(program, "VAULT_SKIP_VERIFY=t", "tls.yaml").stderr_text();
         assert_eq!(said.matches("is given the token and the data keys").count(), 1, "{program}: {said}");
     }
-    let said = world.run("bulla", &format!("VAULT_CAPATH=mixed {name}"), "tls.yaml").stderr_text();
-    assert!(said.contains("there is no certificate in mixed/notes.txt"), "{said}");
+    for (variables, message) in [
+        (format!("VAULT_CAPATH=mixed {name}"), "there is no certificate in mixed/notes.txt"),
+        (format!("VAULT_CACERT=other.pem {name}"), "hint: VAULT_CACERT names the authority"),
+        ("VAULT_CACERT=ca.pem".to_owned(), "hint: if that is its certificate, VAULT_TLS_SERVER_NAME says"),
+        ("VAULT_SRV_LOOKUP=1".to_owned(), "`VAULT_SRV_LOOKUP` counts for nothing"),
+    ] {
+        let said = world.run("bulla", &variables, "tls.yaml").stderr_text();
+        assert!(said.contains(message), "{variables}: `{message}` is not in\n{said}");
+    }
 }
 
 #[test]
@@ -146,6 +153,8 @@ fn who_we_are_to_a_server_that_asks_is_the_same() {
     ] {
         world.agree(&format!("VAULT_CACERT=ca.pem {variables}"), "tls.yaml", opens);
     }
+    let said = world.run("bulla", "VAULT_CACERT=ca.pem", "tls.yaml").stderr_text();
+    assert!(said.contains("hint: it asks for a certificate of ours: VAULT_CLIENT_CERT"), "{said}");
 }
 
 #[test]
@@ -267,6 +276,11 @@ fn what_requests_have_and_where_they_go_is_the_same() {
     world.file("agent.yaml", &agent);
     world.agree(&format!("unset VAULT_TOKEN; VAULT_ADDR={agent}"), "agent.yaml", true);
     world.agree(&format!("unset VAULT_TOKEN; VAULT_ADDR={}", vault.address()), "near.yaml", false);
+    // What it may not is told as that, and not as if no token were looked for.
+    let strict = Server::start(|_| (403, String::new(), r#"{"errors": ["permission denied"]}"#.to_owned()));
+    let variables = format!("unset VAULT_TOKEN; VAULT_AGENT_ADDR={}", strict.address());
+    let said = world.run("bulla", &variables, "nowhere.yaml").stderr_text();
+    assert!(said.contains("whoever has no token may not update `requests/decrypt/k`"), "{said}");
     // Without a list, the file's word does not matter: it is the agent that gets the token.
     let variables = format!("unset SOPS_HC_VAULT_ALLOWLIST; VAULT_AGENT_ADDR={agent}");
     world.agree(&variables, "nowhere.yaml", true);

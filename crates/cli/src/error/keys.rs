@@ -278,7 +278,21 @@ fn of_vault(error: &ServiceError) -> Option<String> {
         ServiceError::Denied { .. } => return of_denial(error),
         ServiceError::UnknownKey { .. } => "see the name of the engine and of the key with `vault list`".to_owned(),
         ServiceError::Unavailable { .. } => "`vault status` says more".to_owned(),
+        ServiceError::Unreachable { reason, .. } => of_silence(reason).to_owned(),
         _ => return None,
     };
     Some(hint)
+}
+
+/// What to do about a Vault that gave no answer, by what TLS says of it.
+fn of_silence(reason: &str) -> &'static str {
+    if reason.contains("not valid for name") {
+        "if that is its certificate, VAULT_TLS_SERVER_NAME says by which of the names it is asked"
+    } else if reason.contains("peer certificate") {
+        "VAULT_CACERT names the authority of its certificate, if it is none of the system's"
+    } else if reason.contains("CertificateRequired") {
+        "it asks for a certificate of ours: VAULT_CLIENT_CERT and VAULT_CLIENT_KEY name one and its key"
+    } else {
+        "behind a proxy, HTTPS_PROXY counts"
+    }
 }

@@ -82,7 +82,11 @@ fn settings(cx: &Context) -> Result<Settings, String> {
         limits: limits(cx)?,
         time_limit: time_limit(cx)?,
         rate: text(cx, "VAULT_RATE_LIMIT")?.map(|rate| rate_of(&rate)).transpose()?,
-        ..Settings::new(login(cx)?)
+        ..Settings::new(match login(cx)? {
+            // What an agent is refused is refused to the token that it adds.
+            Login::None(_) if cx.variable("VAULT_AGENT_ADDR").is_some() => Login::Anonymous,
+            login => login,
+        })
     };
     warn(cx, &settings)?;
     Ok(settings)
