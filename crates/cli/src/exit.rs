@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Conflict = 8,
     /// A value does not open: it was changed, moved or damaged.
     Value = 25,
-    /// Every value opens, but the file was changed after it was encrypted.
+    /// Every value opens, but the file was changed after it was encrypted, comments included.
     MacMismatch = 51,
     /// The file has no MAC, so nothing tells whether it was changed.
     MacMissing = 52,

@@ -3,6 +3,7 @@
 //! ```text
 //! value     plaintext ─ ValueCipher(DataKey) ─ ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]
 //! mac       values in document order ─ SHA-512 ─ upper-case hex ─ encrypted as a value
+//! outline   keys, structure, types, comments ─ keyed digest ─ the nonce of the MAC
 //! hybrid    plaintext ─ AES-256-GCM under a one-off key ─ RSA-OAEP of that key, label = scope
 //! shamir    a data key split into shares, any `threshold` of which give it
 //! secret    SecretBytes, DataKey: wiped on drop, printed never
@@ -20,6 +21,7 @@ pub mod encoding;
 mod gcm;
 pub mod hybrid;
 pub mod mac;
+pub mod outline;
 pub mod pem;
 pub mod secret;
 pub mod shamir;
@@ -27,5 +29,6 @@ pub mod value;
 
 pub use hybrid::{KeyError, OpenError, PrivateKey, PublicKey};
 pub use mac::{Mac, MacDigest};
+pub use outline::{Coverage, Outline, OutlineDigest};
 pub use secret::{DataKey, DataKeyLengthError, SecretBytes};
 pub use value::{EncryptedValue, ValueCipher, ValueError, ValueKind};

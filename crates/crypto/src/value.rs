@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use crate::encoding::{self, Base64Error};
 use crate::gcm::{Gcm, TAG_LENGTH};
+use crate::outline::{Coverage, Covering, OutlineDigest, Salt};
 use crate::secret::{DataKey, SecretBytes};
 
 const START: &str = "ENC[AES256_GCM,data:";
@@ -194,12 +195,15 @@ fn split_last<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> 
 }
 
 /// Encrypts and decrypts the values of one document. The AES key schedule is computed once; wiped on drop.
-pub struct ValueCipher(Gcm);
+pub struct ValueCipher {
+    gcm: Gcm,
+    covering: Covering,
+}
 
 impl ValueCipher {
     /// The cipher with `key`, which it does not keep itself.
     pub fn new(key: &DataKey) -> Self {
-        Self(Gcm::new(key.expose_secret()))
+        Self { gcm: Gcm::new(key.expose_secret()), covering: Covering::new(key) }
     }
 
     /// Encrypts one value. See [`ValueCipher::encrypt_into`].
@@ -239,7 +243,7 @@ impl ValueCipher {
             on_heap.resize(plaintext.len(), 0);
             on_heap.as_mut_slice()
         };
-        let tag = self.0.seal(nonce, additional_data, plaintext, ciphertext);
+        let tag = self.gcm.seal(nonce, additional_data, plaintext, ciphertext);
 
         out.reserve(encrypted_length(plaintext.len(), kind));
         out.extend_from_slice(START.as_bytes());
@@ -251,6 +255,17 @@ impl ValueCipher {
         out.extend_from_slice(TYPE.as_bytes());
         out.extend_from_slice(kind.as_str().as_bytes());
         out.push(b']');
+    }
+
+    /// The nonce to encrypt `mac` with, under its `date`, so that it covers `outline`, too. `salt` is random.
+    pub fn covering_nonce(&self, outline: &OutlineDigest, mac: &[u8], date: &[u8], salt: Salt) -> [u8; 32] {
+        self.covering.nonce(outline, mac, date, salt)
+    }
+
+    /// What `stored`, which opened as `mac` under `date`, says about a document with this outline.
+    pub fn coverage(&self, stored: &EncryptedValue<'_>, outline: &OutlineDigest, mac: &[u8], date: &[u8]) -> Coverage {
+        let nonce = encoding::decode_go(stored.iv.as_bytes()).unwrap_or_default();
+        self.covering.coverage(outline, mac, date, &nonce)
     }
 
     /// Opens one value. `additional_data` is the key path it was encrypted under.
@@ -319,7 +334,7 @@ impl ValueCipher {
         let length = (data_length + tag_length).checked_sub(TAG_LENGTH).ok_or(ValueError::Authentication)?;
         let (sealed, after) = bytes.split_at_mut(length);
         let tag = after.first_chunk().ok_or(ValueError::Authentication)?;
-        self.0.open(nonce, additional_data, sealed, tag).map_err(|_| ValueError::Authentication)?;
+        self.gcm.open(nonce, additional_data, sealed, tag).map_err(|_| ValueError::Authentication)?;
         buffer.shorten(length);
         value.type_name.parse()
     }

@@ -4,7 +4,7 @@
 //! each at most once: two values never share a nonce. (SOPS looks nonces up by path and value and gives equal items the same.)
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 
 use bulla_crypto::ValueKind;
@@ -19,17 +19,18 @@ pub(crate) struct Before<'a> {
     /// Numbers of leaves by the hash of path, type and text.
     by_content: HashMap<u64, Vec<u32>>,
     hasher: RandomState,
-    comment_items: HashSet<&'a str>,
+    /// Items of lists that are comments: their numbers, by their encrypted texts.
+    comment_items: HashMap<&'a str, usize>,
 }
 
 impl<'a> Before<'a> {
     pub(crate) fn new(opened: &'a Opened<'a>) -> Self {
         let mut before =
-            Self { opened, by_content: HashMap::new(), hasher: RandomState::new(), comment_items: HashSet::new() };
+            Self { opened, by_content: HashMap::new(), hasher: RandomState::new(), comment_items: HashMap::new() };
         let (mut path, mut scratch) = (Vec::new(), Scratch::default());
         for (number, leaf) in opened.plan.leaves.iter().enumerate() {
             if leaf.role == Role::CommentItem {
-                before.comment_items.extend(leaf.node.as_str());
+                before.comment_items.extend(leaf.node.as_str().map(|text| (text, number)));
             }
             // A copy has no text of its own.
             if leaf.node.is_expanded() || leaf.node.is_alias() {
@@ -74,7 +75,12 @@ impl<'a> Before<'a> {
 
     /// Was this text an item of a list that is an encrypted comment?
     pub(crate) fn is_comment_item(&self, text: &str) -> bool {
-        self.comment_items.contains(text)
+        self.comment_items.contains_key(text)
+    }
+
+    /// What was encrypted in such an item.
+    pub(crate) fn comment_item(&self, text: &str) -> Option<&[u8]> {
+        self.opened.opened(*self.comment_items.get(text)?).map(|(_, text)| text)
     }
 
     fn is(&self, number: u32, path: &[u8], kind: ValueKind, text: &[u8]) -> bool {

@@ -21,7 +21,24 @@ pub fn open_ignoring_mac<'e>(
     file: &'e EncryptedFile,
     key: &DataKey,
 ) -> Result<(Opened<'e>, Result<(), DecryptError>), DecryptError> {
-    Opened::decrypt(file, key)
+    let (opened, outcome) = Opened::decrypt(file, key)?;
+    let outcome = outcome.and_then(|()| opened.check_coverage());
+    Ok((opened, outcome))
+}
+
+/// Opens a file as SOPS does: its MAC is checked, and what the MAC leaves out is not. What [`EncryptedFile::open`] would have said of that
+/// comes beside it.
+///
+/// # Errors
+/// [`DecryptError`]
+pub fn open_as_sops<'e>(
+    file: &'e EncryptedFile,
+    key: &DataKey,
+) -> Result<(Opened<'e>, Result<(), DecryptError>), DecryptError> {
+    let (opened, outcome) = Opened::decrypt(file, key)?;
+    outcome?;
+    let whole = opened.check_coverage();
+    Ok((opened, whole))
 }
 
 /// What becomes of the dates of keys that a file has already.

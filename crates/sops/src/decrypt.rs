@@ -4,12 +4,14 @@
 //! bytes ─ EncryptedFile ─ data_key ─ open ─ Opened ─ to_plain ─ bytes without `sops`, each value in its place
 //! ```
 //! Comments are not part of the MAC: SOPS never hashes them when it encrypts, and its 3.13.2, which did when it decrypted, could not
-//! read its own files. A comment that does not decrypt stays as it is, as older versions left them plain; a value that does not is an
+//! read its own files. In a file that was written here, the MAC's nonce covers them (see [`crate::outline`]). In others, a comment that does not decrypt stays as it is, as older versions left them plain; a value that does not is an
 //! error. Source: sops 3.13.3 `sops.go` (`Decrypt`), `cmd/sops/common/common.go` (`DecryptTree`).
 
 use std::ops::Range;
 
-use bulla_crypto::{DataKey, EncryptedValue, Mac, SecretBytes, ValueCipher, ValueError, ValueKind};
+use bulla_crypto::{
+    Coverage, DataKey, EncryptedValue, Mac, OutlineDigest, SecretBytes, ValueCipher, ValueError, ValueKind,
+};
 use bulla_doc::{Document, Edits, Format, ParseError, Scalar, Tree, Value};
 use bulla_wipe::Wiping;
 
@@ -18,6 +20,7 @@ use crate::chunks::{CHUNK, in_chunks};
 use crate::file::EncryptedFile;
 use crate::keyring::{DataKeyError, KeyRing};
 use crate::metadata::MetadataError;
+use crate::outline::Outliner;
 use crate::path::{MOST_PLACES, Place};
 use crate::spelling;
 use crate::subtree::tree_of;
@@ -81,6 +84,21 @@ pub enum DecryptError {
          put in another order, by hand or by a merge"
     )]
     MacMismatch,
+    /// The values are those that were encrypted, and what stands around them is not.
+    #[error(
+        "the document was changed after it was encrypted: its values are the same, but a key, a type, a null, something empty, where one \
+         value ends and the next begins, or the rule for what is encrypted is not"
+    )]
+    Structure,
+    /// All is as it was but the comments.
+    #[error("the comments were changed after the file was encrypted: one is another, moved, new or gone")]
+    Comments,
+    /// As [`DecryptError::Comments`], and one of them is encrypted and does not open.
+    #[error("the comments were changed after the file was encrypted: the one at {place} does not open")]
+    Comment {
+        /// Where it is.
+        place: Place,
+    },
     /// It was not a binary file.
     #[error(
         "the file holds no text `data` at its top, so it is no binary file: it was encrypted as JSON, or from another format"
@@ -134,6 +152,7 @@ pub struct Opened<'e> {
     pub(crate) plan: Plan<'e>,
     pub(crate) cipher: ValueCipher,
     chunks: Vec<Chunk>,
+    coverage: Coverage,
 }
 
 impl std::fmt::Debug for Opened<'_> {
@@ -176,14 +195,16 @@ impl<'e> Opened<'e> {
         if file.format() == Format::Binary && binary::data(&plan).is_none() {
             return Err(DecryptError::NoData);
         }
-        let mut opened = Self { file, plan, cipher, chunks: Vec::new() };
-        let mut mac = if file.metadata().mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
+        let mut opened = Self { file, plan, cipher, chunks: Vec::new(), coverage: Coverage::Values };
+        let only_encrypted = file.metadata().mac_only_encrypted;
+        let mut mac = if only_encrypted { Mac::only_encrypted() } else { Mac::new() };
+        let mut outliner = Outliner::new(document, &file.metadata().selector, only_encrypted);
         let mut first = 0;
         for (number, leaves) in opened.plan.leaves.chunks(BATCH).enumerate() {
             let opener = Opener { plan: &opened.plan, cipher: &opened.cipher, format: document.format() };
             let open = || in_chunks(leaves, |_, leaves| opener.open_all(leaves));
             // What was opened is hashed while the next is opened.
-            let hash = || opened.hash(first..number * BATCH, &mut mac);
+            let hash = || opened.hash(first..number * BATCH, &mut mac, &mut outliner);
             let (chunks, hashed) = if number == 0 { (open(), Ok(())) } else { rayon::join(open, hash) };
             let chunks = chunks.into_iter().collect::<Result<Vec<_>, _>>();
             let chunks = chunks
@@ -192,8 +213,10 @@ impl<'e> Opened<'e> {
             first = number * BATCH;
             opened.chunks.extend(chunks);
         }
-        opened.hash(first..opened.plan.leaves.len(), &mut mac)?;
-        let outcome = opened.compare_mac(mac);
+        opened.hash(first..opened.plan.leaves.len(), &mut mac, &mut outliner)?;
+        outliner.end(document, &opened.plan.leaves, true);
+        let outcome = opened.compare_mac(mac, &outliner.finish());
+        let outcome = outcome.map(|coverage| opened.coverage = coverage);
         Ok((opened, outcome))
     }
 
@@ -213,7 +236,7 @@ impl<'e> Opened<'e> {
     }
 
     /// Line breaks at the end of a file, behind the metadata, are easily lost or added. If an encrypted block scalar stands last now, they
-    /// are part of its value: then there are as many as it was encrypted with. (In a plain one, nothing tells how many there were.)
+    /// are part of its value: then there are as many as it was encrypted with. (Those of a plain one are part of the outline.)
     fn with_last_break(&self, plain: Wiping<Vec<u8>>) -> Wiping<Vec<u8>> {
         let last = self.plan.leaves.iter().rposition(|leaf| leaf.role == Role::Value);
         let Some((last, (_, text))) = last.and_then(|last| Some((last, self.opened(last)?))) else { return plain };
@@ -328,13 +351,35 @@ impl<'e> Opened<'e> {
         std::str::from_utf8(&self.chunks[number / CHUNK].texts[start as usize..end as usize]).unwrap_or_default()
     }
 
-    /// Adds the values of `leaves` to the MAC.
-    fn hash(&self, leaves: Range<usize>, mac: &mut Mac) -> Result<(), DecryptError> {
+    /// What the MAC covers, if it matched.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// Is everything as it was, as far as the MAC covers it?
+    pub(crate) fn check_coverage(&self) -> Result<(), DecryptError> {
+        match self.coverage {
+            Coverage::Values | Coverage::Whole => Ok(()),
+            Coverage::OtherValues => Err(DecryptError::Structure),
+            Coverage::OtherComments => Err(match self.unreadable_comments().into_iter().next() {
+                Some(place) => DecryptError::Comment { place },
+                None => DecryptError::Comments,
+            }),
+        }
+    }
+
+    /// Adds `leaves` to the MAC, and what it leaves out of them to the outline.
+    fn hash(&self, leaves: Range<usize>, mac: &mut Mac, outliner: &mut Outliner<'e>) -> Result<(), DecryptError> {
         let only_encrypted = self.file.metadata().mac_only_encrypted;
         let mut scratch = Scratch::default();
         for number in leaves {
             let leaf = &self.plan.leaves[number];
-            if leaf.role != Role::Value || (only_encrypted && !leaf.encrypted) {
+            if only_encrypted && !leaf.encrypted {
+                continue;
+            }
+            if leaf.role != Role::Value {
+                let text = self.opened(number).map_or(leaf.text().unwrap_or_default().as_bytes(), |(_, text)| text);
+                outliner.comment(leaf, text);
                 continue;
             }
             let value = self.value(number);
@@ -343,17 +388,22 @@ impl<'e> Opened<'e> {
                 DecryptError::Unsupported { place, reason }
             })?;
             mac.update(text);
+            outliner.value(leaf, value::kind(&value).unwrap_or(ValueKind::Str), text.len());
         }
         Ok(())
     }
 
-    fn compare_mac(&self, mac: Mac) -> Result<(), DecryptError> {
+    fn compare_mac(&self, mac: Mac, outline: &OutlineDigest) -> Result<Coverage, DecryptError> {
         let metadata = self.file.metadata();
         let stored = metadata.mac.as_deref().ok_or(DecryptError::MissingMac)?;
         let date = metadata.last_modified.additional_data();
-        let stored = EncryptedValue::try_from(stored).and_then(|stored| self.cipher.decrypt(&stored, date.as_bytes()));
-        let (stored, _) = stored.map_err(|source| DecryptError::Mac { source })?;
-        if mac.finish().matches(stored.expose_secret()) { Ok(()) } else { Err(DecryptError::MacMismatch) }
+        let unreadable = |source| DecryptError::Mac { source };
+        let stored = EncryptedValue::try_from(stored).map_err(unreadable)?;
+        let (opened, _) = self.cipher.decrypt(&stored, date.as_bytes()).map_err(unreadable)?;
+        if !mac.finish().matches(opened.expose_secret()) {
+            return Err(DecryptError::MacMismatch);
+        }
+        Ok(self.cipher.coverage(&stored, outline, opened.expose_secret(), date.as_bytes()))
     }
 }
 

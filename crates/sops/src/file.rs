@@ -62,13 +62,15 @@ impl EncryptedFile {
         keyring::data_key(&self.metadata, ring).await
     }
 
-    /// Decrypts every value and checks the MAC. Nothing is given out that did not pass.
+    /// Decrypts every value and checks the MAC, and in a file that was written here what the MAC leaves out, comments included. Nothing is
+    /// given out that did not pass.
     ///
     /// # Errors
     /// [`DecryptError`]; never one about the data key.
     pub fn open(&self, key: &DataKey) -> Result<Opened<'_>, DecryptError> {
         let (opened, outcome) = Opened::decrypt(self, key)?;
         outcome?;
+        opened.check_coverage()?;
         Ok(opened)
     }
 }

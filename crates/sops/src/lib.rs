@@ -10,6 +10,7 @@
 //! selector  which values are encrypted        walk   the values of a document in order, with their paths
 //! value     values as text, by type           seal   the one way in which ciphertext comes into a file
 //! metadata  the `sops` entry                  keyring  the data key        wrap    the data key for its readers
+//! outline   what the MAC leaves out: keys, structure, types, comments
 //! ```
 //! The files are those of sops 3.13.3, both ways: it opens what is written here, and what any version since 3.0 wrote is opened here.
 //! Differences are listed in `docs/differences.md`; the largest is that a file is edited and never printed anew.
@@ -31,6 +32,7 @@ mod file;
 mod groups;
 mod keyring;
 mod metadata;
+mod outline;
 mod path;
 mod rotate;
 pub mod rules;
@@ -43,6 +45,7 @@ mod value;
 mod walk;
 mod wrap;
 
+pub use bulla_crypto::Coverage;
 pub use convert::{ConvertError, convert};
 pub use decrypt::{DecryptError, Opened, ReadError, ValueFault, decrypt};
 pub use edit::{Change, EditError, Edited, NewValue};

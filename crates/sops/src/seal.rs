@@ -10,18 +10,19 @@
 mod texts;
 mod verify;
 
-use bulla_crypto::{Mac, ValueCipher, ValueKind};
+use bulla_crypto::{Mac, MacDigest, OutlineDigest, ValueCipher, ValueKind};
 use bulla_doc::{Document, Edits, Scalar, Tree};
 use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
 use crate::before::Before;
 use crate::metadata::{self, LastModified, NewMetadata};
+use crate::outline::Outliner;
 use crate::path::{MOST_PLACES, Place};
 use crate::selector::{Selector, SelectorKind};
 use crate::subtree::tree_of;
 use crate::value::{self, Scratch, UnsupportedValue};
-use crate::walk::{IsCommentItem, PathsTooLong, Plan, Role};
+use crate::walk::{IsCommentItem, Leaf, PathsTooLong, Plan, Role};
 use texts::{Jobs, Texts};
 use verify::Fault;
 
@@ -117,7 +118,10 @@ impl Seal<'_> {
         } else {
             (hash(), Texts::encrypt(&plan, jobs, self.before, self.cipher))
         };
-        let mac = self.encrypt_mac(mac?, rng);
+        let (mac_digest, outline) = mac?;
+        let mut nonce = [0; 32];
+        rng.fill_bytes(&mut nonce);
+        let mac = self.encrypt_mac(&mac_digest, Some(&outline), nonce);
         self.check_comments(&plan, &texts, document)?;
 
         let summary = Summary::new(&plan, document);
@@ -130,8 +134,13 @@ impl Seal<'_> {
         let mut fault = Fault::Whole;
         for &as_before in attempts {
             let bytes = self.edits(document, &plan, &texts, &mac, as_before).apply();
-            match verify::verify(&bytes, document, &plan, &texts, self.selector) {
-                Ok(()) => return Ok((bytes, summary)),
+            match verify::verify(&bytes, document, &plan, &texts, self) {
+                Ok(found) if found == outline => return Ok((bytes, summary)),
+                // Its values and comments are where they were, so it opens; what else it says cannot be covered.
+                Ok(_) => {
+                    let mac = self.encrypt_mac(&mac_digest, None, nonce);
+                    return Ok((self.edits(document, &plan, &texts, &mac, as_before).apply(), summary));
+                }
                 Err(found) => fault = found,
             }
         }
@@ -145,25 +154,43 @@ impl Seal<'_> {
         })
     }
 
-    fn encrypt_mac(&self, mac: Mac, rng: &mut (dyn CryptoRng + Send)) -> String {
-        let mut nonce = [0; 32];
-        rng.fill_bytes(&mut nonce);
-        let date = self.last_modified.additional_data();
-        self.cipher.encrypt(mac.finish().expose_secret(), ValueKind::Str, date.as_bytes(), &nonce)
+    /// `nonce` is random. Where there is an outline, it becomes one that covers it.
+    fn encrypt_mac(&self, mac: &MacDigest, outline: Option<&OutlineDigest>, nonce: [u8; 32]) -> String {
+        let (mac, date) = (mac.expose_secret(), self.last_modified.additional_data());
+        let nonce = match (outline, nonce.first_chunk()) {
+            (Some(outline), Some(salt)) => self.cipher.covering_nonce(outline, mac, date.as_bytes(), *salt),
+            _ => nonce,
+        };
+        self.cipher.encrypt(mac, ValueKind::Str, date.as_bytes(), &nonce)
     }
 
-    fn mac(&self, plan: &Plan<'_>, document: &Document) -> Result<Mac, SealError> {
+    /// The MAC, and the outline of what it leaves out.
+    fn mac(&self, plan: &Plan<'_>, document: &Document) -> Result<(MacDigest, OutlineDigest), SealError> {
         let mut mac = if self.mac_only_encrypted { Mac::only_encrypted() } else { Mac::new() };
+        let mut outliner = Outliner::new(document, self.selector, self.mac_only_encrypted);
         let mut scratch = Scratch::default();
-        for leaf in plan.leaves.iter().filter(|leaf| leaf.role == Role::Value) {
+        for leaf in &plan.leaves {
+            if leaf.role != Role::Value {
+                outliner.comment(leaf, self.comment(leaf));
+                continue;
+            }
             let value = plan.value(leaf);
             let text = value::text(&value, &mut scratch)
                 .map_err(|reason| SealError::Unsupported { place: Place::of(leaf.node, document), reason })?;
             if leaf.encrypted || !self.mac_only_encrypted {
                 mac.update(text);
             }
+            outliner.value(leaf, value::kind(&value).unwrap_or(ValueKind::Str), text.len());
         }
-        Ok(mac)
+        outliner.end(document, &plan.leaves, self.new_metadata.is_none());
+        Ok((mac.finish(), outliner.finish()))
+    }
+
+    /// The text of a comment, also of one that is encrypted already.
+    fn comment<'t>(&'t self, leaf: &Leaf<'t>) -> &'t [u8] {
+        let item = leaf.node.as_str().filter(|_| leaf.role == Role::CommentItem);
+        let opened = item.and_then(|text| self.before?.comment_item(text));
+        opened.unwrap_or(leaf.text().unwrap_or_default().as_bytes())
     }
 
     fn check_comments(&self, plan: &Plan<'_>, texts: &Texts, document: &Document) -> Result<(), SealError> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bulla_doc::{Document, Format, Layout};
-use bulla_sops::{EncryptedFile, KeyRing, MetadataError, Opened, ReadError, danger};
+use bulla_sops::{DecryptError, EncryptedFile, KeyRing, MetadataError, Opened, ReadError, danger};
 use bulla_wipe::Wiping;
 use serde_json::json;
 
@@ -148,6 +148,10 @@ pub(crate) struct OpeningArgs {
     /// Go on if the file was changed after it was encrypted: values may have been added, removed or taken from elsewhere
     #[arg(long)]
     pub(crate) ignore_mac: bool,
+
+    /// Go on if comments were changed after it was encrypted, and nothing else
+    #[arg(long, conflicts_with = "ignore_mac")]
+    pub(crate) ignore_comments: bool,
 }
 
 impl OpeningArgs {
@@ -164,6 +168,15 @@ impl OpeningArgs {
             let (opened, outcome) = danger::open_ignoring_mac(file, &key)?;
             if let Err(error) = outcome {
                 notes.warn(format!("{origin}: {error} (going on, because of --ignore-mac)"));
+            }
+            opened
+        } else if self.ignore_comments {
+            let (opened, outcome) = danger::open_as_sops(file, &key)?;
+            match outcome {
+                Err(error @ (DecryptError::Comments | DecryptError::Comment { .. })) => {
+                    notes.warn(format!("{origin}: {error} (going on, because of --ignore-comments)"));
+                }
+                outcome => outcome?,
             }
             opened
         } else {

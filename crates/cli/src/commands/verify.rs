@@ -7,7 +7,7 @@ use bulla_crypto::{EncryptedValue, encoding};
 use bulla_doc::{Document, Format, Node, Step};
 use bulla_keys::Source;
 use bulla_sops::{
-    DecryptError, EncryptedFile, KeyRing, METADATA_KEY, MetadataError, Place, ReadError, Status, StatusError,
+    Coverage, DecryptError, EncryptedFile, KeyRing, METADATA_KEY, MetadataError, Place, ReadError, Status, StatusError,
 };
 use serde_json::{Value as Json, json};
 
@@ -75,6 +75,8 @@ struct Fault {
 struct Report {
     values: usize,
     mac: &'static str,
+    /// What a MAC that fits covers: `everything`, if bulla wrote it, and `values`.
+    covers: Option<&'static str>,
     faults: Vec<Fault>,
 }
 
@@ -114,6 +116,7 @@ fn as_json(file: &str, report: &Report) -> Json {
         "whole": report.faults.is_empty(),
         "values": report.values,
         "mac": report.mac,
+        "covers": report.covers,
         "faults": report.faults.iter().map(fault).collect::<Vec<_>>(),
     })
 }
@@ -130,7 +133,7 @@ fn look(
         return Ok(None);
     }
     let format = format_of(&source, args.input_type, None)?;
-    let mut report = Report { values: 0, mac: "not checked", faults: Vec::new() };
+    let mut report = Report { values: 0, mac: "not checked", covers: None, faults: Vec::new() };
     let status = match bulla_sops::status(&source.bytes, format) {
         Ok(Some(status)) => status,
         Ok(None) if selected.found => return Ok(None),
@@ -146,7 +149,7 @@ fn look(
     of_keys(&status, &mut report.faults);
     of_values(&status, &document, &selected.origin, &mut report.faults, notes);
     if let Some(ring) = ring {
-        report.mac = check_mac(args, &source.bytes, format, ring, &mut report.faults)?;
+        report.mac = check_mac(args, &source.bytes, format, ring, &mut report)?;
     }
     for place in &status.plain_comments {
         notes.warn(format!("{}: the comment at {place} is plain, and encrypted by the file's rule", selected.origin));
@@ -290,13 +293,17 @@ fn check_mac(
     bytes: &[u8],
     format: Format,
     ring: &dyn KeyRing,
-    faults: &mut Vec<Fault>,
+    report: &mut Report,
 ) -> Result<&'static str, CommandError> {
     debug_assert!(args.mac);
     let file = EncryptedFile::read(bytes, format)?;
     let key = block_on(file.data_key(ring))?;
+    let faults = &mut report.faults;
     let (kind, error) = match file.open(&key) {
-        Ok(_) => return Ok("fits"),
+        Ok(opened) => {
+            report.covers = Some(if opened.coverage() == Coverage::Values { "values" } else { "everything" });
+            return Ok("fits");
+        }
         // Told already, without a key.
         Err(DecryptError::MissingMac) => return Ok("missing"),
         Err(DecryptError::Value { place, source }) => {
@@ -309,9 +316,19 @@ fn check_mac(
             return Ok("not checked");
         }
         Err(error @ (DecryptError::Mac { .. } | DecryptError::MacMismatch)) => ("does not fit", error),
+        Err(error @ (DecryptError::Structure | DecryptError::Comments | DecryptError::Comment { .. })) => {
+            ("does not fit", error)
+        }
         Err(error) => return Err(error.into()),
     };
+    let fault = match error {
+        DecryptError::Structure => "structure",
+        DecryptError::Comments | DecryptError::Comment { .. } => "comment",
+        _ => "mac",
+    };
+    let message = error.to_string();
+    let place = if let DecryptError::Comment { place } = error { Some(place) } else { None };
     let hint = Some("look with `git log -p` for what changed");
-    faults.push(Fault { kind: "mac", exit: Exit::MacMismatch, message: error.to_string(), place: None, hint });
+    faults.push(Fault { kind: fault, exit: Exit::MacMismatch, message, place, hint });
     Ok(kind)
 }

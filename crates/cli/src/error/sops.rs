@@ -80,9 +80,14 @@ impl From<DecryptError> for CommandError {
                 Exit::MacMissing,
                 "restore the file from Git; to read it all the same, use `--ignore-mac`, and trust nothing in it",
             ),
-            DecryptError::Mac { .. } | DecryptError::MacMismatch => (
+            DecryptError::Mac { .. } | DecryptError::MacMismatch | DecryptError::Structure => (
                 Exit::MacMismatch,
                 "look with `git log -p` for what changed; to read it all the same, use `--ignore-mac`, and trust nothing in it",
+            ),
+            DecryptError::Comments | DecryptError::Comment { .. } => (
+                Exit::MacMismatch,
+                "look with `git log -p` for what changed; if a person, a formatter or `sops updatekeys` did it, `--ignore-comments` goes on, \
+                 and what `bulla set` or `edit` writes with it covers them as they are",
             ),
             error => return Self::new(Exit::Value, error),
         };

@@ -258,7 +258,12 @@ pub(super) fn open<'f>(run: &Run<'_>, file: &'f EncryptedFile, ring: &KeySources
         let (opened, _) = danger::open_ignoring_mac(file, &key).map_err(undecryptable)?;
         return Ok(opened);
     }
-    file.open(&key).map_err(undecryptable)
+    let (opened, outcome) = danger::open_as_sops(file, &key).map_err(undecryptable)?;
+    if let Err(error) = outcome {
+        // sops cannot see it, and goes on.
+        run.warn(&error.to_string());
+    }
+    Ok(opened)
 }
 
 fn undecryptable(error: DecryptError) -> Failure {

@@ -3,10 +3,12 @@
 //! Encryption changes how long lines are and how many a value takes, and where a comment belongs can depend on that. SOPS will read
 //! the result; what it would find under another path it could not decrypt.
 
+use bulla_crypto::{OutlineDigest, ValueKind};
 use bulla_doc::{Document, Node};
 
+use super::Seal;
 use super::texts::Texts;
-use crate::selector::Selector;
+use crate::outline::Outliner;
 use crate::value::{self, Scratch};
 use crate::walk::{Leaf, Plan, Role, TYPED_COMMENT_ITEMS};
 
@@ -18,17 +20,19 @@ pub(super) enum Fault<'d> {
     Whole,
 }
 
-/// Compares `bytes`, which `plan` became with `texts`, with it.
+/// Compares `bytes`, which `plan` became with `texts`, with it. Gives the outline of what they will be read as.
 pub(super) fn verify<'d>(
     bytes: &[u8],
     document: &Document,
     plan: &Plan<'d>,
     texts: &Texts,
-    selector: &Selector,
-) -> Result<(), Fault<'d>> {
+    seal: &Seal<'_>,
+) -> Result<OutlineDigest, Fault<'d>> {
     let result = Document::parse(bytes, document.format()).map_err(|_| Fault::Whole)?;
-    let found = Plan::new(&result, selector, TYPED_COMMENT_ITEMS).map_err(|_| Fault::Whole)?;
+    let found = Plan::new(&result, seal.selector, TYPED_COMMENT_ITEMS).map_err(|_| Fault::Whole)?;
     let mut found_leaves = found.leaves.iter();
+    let mut outliner = Outliner::new(&result, seal.selector, seal.mac_only_encrypted);
+    let mut scratch = Scratch::default();
     let mut written_out = plan.aliases.iter().filter(|alias| plan.is_alias_encrypted(alias)).peekable();
 
     let (mut path, mut found_path) = (Vec::new(), Vec::new());
@@ -47,8 +51,16 @@ pub(super) fn verify<'d>(
         if !same_place || !has_content(found_leaf, leaf, texts.of(number)) {
             return Err(Fault::Leaf(leaf.node));
         }
+        if leaf.role == Role::Value {
+            let value = plan.value(leaf);
+            let length = value::text(&value, &mut scratch).map_or(0, <[u8]>::len);
+            outliner.value(found_leaf, value::kind(&value).unwrap_or(ValueKind::Str), length);
+        } else {
+            outliner.comment(found_leaf, seal.comment(leaf));
+        }
     }
-    if found_leaves.next().is_some() { Err(Fault::Whole) } else { Ok(()) }
+    outliner.end(&result, &found.leaves, true);
+    if found_leaves.next().is_some() { Err(Fault::Whole) } else { Ok(outliner.finish()) }
 }
 
 /// Is `found` the encrypted `text`, or the same as `leaf` if that was not encrypted?
