@@ -48,7 +48,8 @@ pub(crate) const PEOPLE: [(&str, &str); 6] = [
     ),
 ];
 
-const PLAIN: &str = "# of the shop\ndb:\n    user:  shop   # kept\n    password: 'swordfish'\nlist: [a, b]\n";
+pub(crate) const PLAIN: &str =
+    "# of the shop\ndb:\n    user:  shop   # kept\n    password: 'swordfish'\nlist: [a, b]\n";
 
 pub(crate) fn recipient(person: usize) -> &'static str {
     PEOPLE[person].1
@@ -60,8 +61,8 @@ pub(crate) fn ring_of(people: &[usize]) -> Arc<AgeIdentities> {
     identities(&lines.join("\n"))
 }
 
-/// Encrypts for groups of people.
-fn encrypt(groups: &[Vec<usize>], threshold: usize, seed: u64) -> Result<Wiping<Vec<u8>>, String> {
+/// Encrypts [`PLAIN`] for groups of people.
+pub(crate) fn encrypt(groups: &[Vec<usize>], threshold: usize, seed: u64) -> Result<Wiping<Vec<u8>>, String> {
     let keys: Vec<Vec<AgeKey>> = groups
         .iter()
         .map(|group| group.iter().map(|person| AgeKey::new(recipient(*person), ring())).collect())

@@ -1,6 +1,7 @@
 //! Against the real SOPS, both ways; on real manifests; on files that were tampered with.
 
 mod at_scale;
+mod ciphertexts;
 mod configurations;
 mod conversions;
 mod edits;

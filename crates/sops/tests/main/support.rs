@@ -166,6 +166,11 @@ impl Sops {
         }
     }
 
+    /// The `.sops.yaml` that counts from now on.
+    pub(crate) fn configure(&self, text: &str) {
+        std::fs::write(self.0.path().join(".sops.yaml"), text).unwrap();
+    }
+
     fn run_on_file(&self, arguments: &[String], content: &[u8], format: Format) -> Output {
         let file = self.file(content, format);
         self.command().args(arguments).arg(file).output().unwrap()
