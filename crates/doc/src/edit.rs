@@ -1,6 +1,15 @@
 //! Changes to a document. What no change touches keeps its bytes.
+//!
+//! ```text
+//! insert   entries and items that are added       replace  a mapping in place of another
+//! remove   entries and items that go              flat     all of it for dotenv and INI
+//! place    where in the text what stands
+//! ```
 
 mod flat;
+mod insert;
+mod place;
+mod remove;
 mod replace;
 
 pub use flat::comment_reads;
@@ -10,10 +19,9 @@ use std::fmt;
 use std::ops::Range;
 
 use bulla_wipe::Wiping;
-use bulla_yaml::{Style, Writer};
 
 use crate::spell::{self, Encrypted, LINE_BREAKS, Mode, Place, Quote, in_flow};
-use crate::tree::{Document, Kind, NONE, Node, Source, Value};
+use crate::tree::{Document, Kind, Node, Source, Value};
 use crate::{Format, Tree};
 
 /// Why an entry could not be removed or written.
@@ -140,11 +148,6 @@ impl<'d> Edits<'d> {
         }
     }
 
-    /// Is there nothing but blanks before it on its line?
-    fn begins_line(&self, offset: usize) -> bool {
-        self.document.text()[self.line_start(offset)..offset].bytes().all(|byte| byte == b' ')
-    }
-
     /// Replaces what stands behind the `#` of a comment.
     pub fn set_comment(&mut self, comment: Node<'d>, text: &str) {
         if let Some(source) = self.flat() {
@@ -187,50 +190,6 @@ impl<'d> Edits<'d> {
         self.change(dash..self.flow_end(item), &format!("{empty}#{text}"));
     }
 
-    /// Inserts an entry, or without `key` a list item, above another.
-    pub fn insert_before(&mut self, entry: Node<'d>, key: Option<&str>, tree: &Tree) {
-        if let Some(source) = self.flat() {
-            // The order of entries is not kept where there is room for them at the end only.
-            let Some((parent, key)) = entry.parent().zip(key) else { return };
-            return self.append_flat(source, parent, key, tree);
-        }
-        let start = self.entry_start(entry);
-        let format = self.document.format();
-        if let Source::Yaml(_) = &self.document.source
-            && !in_flow(entry)
-            && let Some(lines) = self.lines_of(entry)
-        {
-            let text = &self.document.text()[lines.clone()];
-            let column = text.len() - text.trim_start_matches(' ').len();
-            let mut inserted = match key {
-                Some(key) => {
-                    let mut writer = Writer::at(4, column);
-                    writer.key(key);
-                    tree.feed(&mut writer);
-                    writer.finish()
-                }
-                None => Wiping::new(format!("{:column$}- {}\n", "", tree.on_one_line(format))),
-            };
-            if self.line_break() == "\r\n" {
-                *inserted = inserted.replace('\n', "\r\n");
-            }
-            self.change(lines.start..lines.start, &inserted);
-            return;
-        }
-        let value = Wiping::new(tree.on_one_line(format));
-        let entry = match (key, format) {
-            (Some(key), Format::Yaml) => format!("{}: {}", spell::flow_key(key), *value),
-            (Some(key), _) => format!("{}: {}", spell::json_string(key), *value),
-            (None, _) => value.to_string(),
-        };
-        // Behind the comma stands what stood before the entry: a blank, or a line break and its indentation.
-        let text = self.document.text();
-        let before = &text[..start];
-        let gap = &before[before.trim_end_matches([' ', '\t', '\n', '\r']).len()..];
-        let gap = if gap.is_empty() { " " } else { gap };
-        self.change(start..start, &format!("{entry},{gap}"));
-    }
-
     /// Replaces a scalar, an alias or a container by a tree on one line.
     pub fn set_tree(&mut self, node: Node<'d>, tree: &Tree) {
         if let Some(source) = self.flat() {
@@ -244,71 +203,6 @@ impl<'d> Edits<'d> {
         let range = self.container_range(node);
         let blank = if self.follows_indicator(range.start) { " " } else { "" };
         self.change(range, &format!("{blank}{}", *text));
-    }
-
-    /// Adds an entry behind the last one of a mapping. At the top of a document it comes behind everything else.
-    pub fn append(&mut self, mapping: Node<'d>, key: &str, tree: &Tree) {
-        match &self.document.source {
-            Source::Json(_) => self.append_json(mapping, key, tree),
-            Source::Yaml(stream) => self.append_yaml(stream, mapping, key, tree),
-            Source::Flat(source) => self.append_flat(source, mapping, key, tree),
-            // There is one value, and no room for another.
-            Source::Binary(_) => {}
-        }
-    }
-
-    /// Adds an item behind the last one of a list, on one line.
-    pub fn append_item(&mut self, sequence: Node<'d>, tree: &Tree) {
-        let item = tree.on_one_line(self.document.format());
-        if let Source::Yaml(stream) = &self.document.source {
-            let node = stream.node_by_number(sequence.data().node as usize);
-            if node.style() == Style::Block {
-                let end = node.span().end as usize;
-                let at = if self.line_start(end) == end { end } else { self.line_end(end) };
-                let indent = self.column(node);
-                self.insert_lines(at, Wiping::new(format!("{:indent$}- {item}\n", "")));
-                return;
-            }
-        }
-        self.append_flow(sequence, &item);
-    }
-
-    /// Removes an entry of a mapping or an item of a list with its lines. A container that has no other becomes empty.
-    ///
-    /// # Errors
-    /// [`EditError`] if it has no lines of its own.
-    pub fn remove(&mut self, entry: Node<'d>) -> Result<(), EditError> {
-        if entry.is_expanded() {
-            return Err(EditError::Expanded);
-        }
-        if let Some(source) = self.flat() {
-            self.remove_flat(source, entry);
-            return Ok(());
-        }
-        if in_flow(entry) {
-            self.remove_from_flow(entry);
-            return Ok(());
-        }
-        let Some(lines) = self.lines_of(entry) else {
-            return Err(EditError::SharedLine);
-        };
-        let end = lines.end;
-        self.change(lines, "");
-        self.keep_empty(entry, end);
-        Ok(())
-    }
-
-    /// The container of an entry that goes stays a container, be it empty. `end` is where the entry ended.
-    fn keep_empty(&mut self, entry: Node<'d>, end: usize) {
-        let Some(parent) = entry.parent() else { return };
-        if parent.children().any(|child| child.kind() != Kind::Comment && child.entry != entry.entry) {
-            return;
-        }
-        let empty = if parent.kind() == Kind::Mapping { "{}" } else { "[]" };
-        match self.value_place(parent).or_else(|| self.item_place(parent)) {
-            Some(place) => self.change(place..place, &format!(" {empty}")),
-            None => self.change(end..end, &format!("{empty}\n")),
-        }
     }
 
     /// The bytes with every change in them. Where one change lies inside another, the outer one counts.
@@ -380,301 +274,6 @@ impl<'d> Edits<'d> {
                     self.change(indicators, header);
                 }
                 self.change(body, lines);
-            }
-        }
-    }
-
-    fn follows_indicator(&self, offset: usize) -> bool {
-        self.document.format() == Format::Yaml && self.document.text()[..offset].ends_with([':', '-', '?'])
-    }
-
-    /// The line break that the file uses.
-    fn line_break(&self) -> &'static str {
-        let text = self.document.text();
-        match text.find('\n') {
-            Some(place) if text[..place].ends_with('\r') => "\r\n",
-            _ => "\n",
-        }
-    }
-
-    /// Where the line of `offset` begins.
-    fn line_start(&self, offset: usize) -> usize {
-        let before = &self.document.text()[..offset];
-        before.rfind(LINE_BREAKS).map_or(0, |place| place + before[place..].chars().next().map_or(1, char::len_utf8))
-    }
-
-    /// Behind the line break of the line of `offset`; the end of the text if it has none.
-    fn line_end(&self, offset: usize) -> usize {
-        let text = self.document.text();
-        let mut rest = text[offset..].char_indices().skip_while(|(_, character)| !LINE_BREAKS.contains(character));
-        match (rest.next(), rest.next()) {
-            (Some((_, '\r')), Some((place, '\n'))) => offset + place + 1,
-            (Some(_), Some((place, _))) => offset + place,
-            _ => text.len(),
-        }
-    }
-
-    // YAML
-
-    fn append_yaml(&mut self, stream: &bulla_yaml::Stream, mapping: Node<'d>, key: &str, tree: &Tree) {
-        let node = stream.node_by_number(mapping.data().node as usize);
-        if node.style() == Style::Flow {
-            self.append_flow(mapping, &format!("{}: {}", spell::flow_key(key), tree.on_one_line(Format::Yaml)));
-            return;
-        }
-        let column = self.column(node);
-        let at = if mapping.data().parent == NONE {
-            self.branch_end(stream, mapping)
-        } else {
-            let end = node.span().end as usize;
-            if self.line_start(end) == end { end } else { self.line_end(end) }
-        };
-        let mut writer = Writer::at(4, column);
-        writer.key(key);
-        tree.feed(&mut writer);
-        self.insert_lines(at, writer.finish());
-    }
-
-    /// How far the entries of a block collection are indented; not at all where there is none.
-    fn column(&self, container: bulla_yaml::Node<'_>) -> usize {
-        match container.kind() {
-            bulla_yaml::Kind::Mapping | bulla_yaml::Kind::Sequence => {
-                let start = container.content_span().start as usize;
-                start - self.line_start(start)
-            }
-            _ => 0,
-        }
-    }
-
-    /// Where a branch ends with all its comments.
-    fn branch_end(&self, stream: &bulla_yaml::Stream, branch: Node<'_>) -> usize {
-        let place = self.document.roots.iter().position(|&root| root == branch.entry).unwrap_or_default();
-        stream.documents().nth(place).map_or(self.document.text().len(), |document| document.content_end() as usize)
-    }
-
-    /// Adds an entry of another document to the end of a branch, spelt as it is there if it can be.
-    pub(crate) fn append_copy(&mut self, branch: Node<'d>, entry: Node<'_>) {
-        let key = entry.key().unwrap_or_default();
-        if let Some(source) = self.flat() {
-            return self.append_metadata_of(source, entry);
-        }
-        if let (Source::Yaml(stream), Source::Yaml(other)) = (&self.document.source, &entry.document.source) {
-            let root = stream.node_by_number(branch.data().node as usize);
-            let edits = Edits::new(entry.document);
-            let around = entry.parent().map(|parent| other.node_by_number(parent.data().node as usize));
-            let column = around.map_or(0, |around| edits.column(around));
-            if root.style() != Style::Flow
-                && self.column(root) == column
-                && let Some(lines) = edits.lines_of(entry)
-            {
-                let mut text = entry.document.text()[lines].replace("\r\n", "\n");
-                if !text.ends_with('\n') {
-                    text.push('\n');
-                }
-                let at = self.branch_end(stream, branch);
-                self.insert_lines(at, Wiping::new(text));
-                return;
-            }
-        }
-        self.append(branch, key, &Tree::copy_of(entry));
-    }
-
-    /// Inserts whole lines, each with its line break.
-    fn insert_lines(&mut self, at: usize, mut lines: Wiping<String>) {
-        let text = self.document.text();
-        let starts_line = at == 0 || text[..at].ends_with(LINE_BREAKS);
-        if !starts_line {
-            lines.insert(0, '\n');
-            // As the file ended without a line break, so it ends now.
-            lines.pop();
-        }
-        if self.line_break() == "\r\n" {
-            *lines = lines.replace('\n', "\r\n");
-        }
-        self.change(at..at, &lines);
-    }
-
-    /// Adds an entry before the closing brace.
-    fn append_flow(&mut self, mapping: Node<'d>, entry: &str) {
-        let last = mapping.children().filter(|child| child.kind() != Kind::Comment).last();
-        match last {
-            Some(last) => {
-                let end = self.flow_end(last);
-                self.change(end..end, &format!(", {entry}"));
-            }
-            None => {
-                let start = self.flow_start(mapping) + 1;
-                self.change(start..start, entry);
-            }
-        }
-    }
-
-    /// Removes what [`Edits::append`] added at the top of a document.
-    pub(crate) fn remove_appended(&mut self, entry: Node<'d>) {
-        if self.flat().is_some() {
-            return self.remove_metadata();
-        }
-        if in_flow(entry) {
-            self.remove_from_flow(entry);
-            return;
-        }
-        let Some(lines) = self.lines_of(entry) else { return };
-        let text = self.document.text();
-        let unfinished = lines.end == text.len() && !text.ends_with(LINE_BREAKS);
-        let start = if unfinished { spell::without_last_break(&text[..lines.start]).len() } else { lines.start };
-        self.change(start..lines.end, "");
-    }
-
-    /// The whole lines of an entry or item in block context; `None` if it shares its first line with something else.
-    fn lines_of(&self, entry: Node<'d>) -> Option<Range<usize>> {
-        let Source::Yaml(stream) = &self.document.source else { return None };
-        let data = entry.data();
-        let value = stream.node_by_number(data.node as usize);
-        let first = match data.key {
-            NONE => value.span().start,
-            key => stream.node_by_number(key as usize).span().start,
-        };
-        let start = self.line_start(first as usize);
-        let before = self.document.text()[start..first as usize].trim_matches(' ');
-        let own = match data.key {
-            NONE => before == "-",
-            _ => before.is_empty() || before == "?",
-        };
-        let end = (value.span().end as usize).max(first as usize);
-        let end = if end > start && self.line_start(end) == end { end } else { self.line_end(end) };
-        own.then_some(start..end)
-    }
-
-    /// Where the value of a container's key begins, behind the `:`.
-    fn value_place(&self, container: Node<'d>) -> Option<usize> {
-        let Source::Yaml(stream) = &self.document.source else { return None };
-        let key = container.data().key;
-        if key == NONE {
-            return None;
-        }
-        let end = stream.node_by_number(key as usize).span().end as usize;
-        self.document.text()[end..].find(':').map(|place| end + place + 1)
-    }
-
-    /// Where the content of a list item begins, behind its dash.
-    fn item_place(&self, item: Node<'d>) -> Option<usize> {
-        let Source::Yaml(stream) = &self.document.source else { return None };
-        let list = item.parent().filter(|parent| parent.kind() == Kind::Sequence)?;
-        let column = self.column(stream.node_by_number(list.data().node as usize));
-        // The dash stands where the list's dashes stand, on this line or above, with nothing but comments between.
-        let mut line = self.line_start(self.entry_start(item));
-        loop {
-            let text = &self.document.text()[line..];
-            if text.as_bytes().get(column) == Some(&b'-') && !text.trim_start_matches(' ').starts_with('#') {
-                return Some(line + column + 1);
-            }
-            line = self.line_start(line.checked_sub(1)?);
-        }
-    }
-
-    /// All characters of a container behind its key, anchor and tag.
-    fn container_range(&self, node: Node<'d>) -> Range<usize> {
-        match &self.document.source {
-            Source::Json(text) => text.span(node.data().node).range(),
-            Source::Flat(text) => text.token(node.data().node).lines.range(),
-            Source::Binary(_) => 0..self.document.text().len(),
-            Source::Yaml(stream) => {
-                let container = stream.node_by_number(node.data().node as usize);
-                let mut range = container.content_span().range();
-                if container.style() == Style::Block {
-                    range.start = self.value_place(node).unwrap_or(range.start);
-                    let text = spell::without_last_break(&self.document.text()[range.clone()]);
-                    range.end = range.start + text.len();
-                }
-                range
-            }
-        }
-    }
-
-    // Flow collections and JSON
-
-    fn flow_start(&self, container: Node<'d>) -> usize {
-        match &self.document.source {
-            Source::Json(text) => text.span(container.data().node).start as usize,
-            Source::Flat(text) => text.token(container.data().node).span.start as usize,
-            Source::Binary(_) => 0,
-            Source::Yaml(stream) => stream.node_by_number(container.data().node as usize).content_span().start as usize,
-        }
-    }
-
-    fn flow_end(&self, entry: Node<'d>) -> usize {
-        let data = entry.data();
-        match &self.document.source {
-            Source::Json(text) => text.span(data.node).end as usize,
-            Source::Flat(text) => text.token(data.node).span.end as usize,
-            Source::Binary(_) => self.document.text().len(),
-            Source::Yaml(stream) => {
-                let value = stream.node_by_number(data.node as usize).span().end;
-                let key = if data.key == NONE { 0 } else { stream.node_by_number(data.key as usize).span().end };
-                value.max(key) as usize
-            }
-        }
-    }
-
-    fn entry_start(&self, entry: Node<'d>) -> usize {
-        let data = entry.data();
-        let place = if data.key == NONE { data.node } else { data.key };
-        match &self.document.source {
-            Source::Json(text) => text.span(place).start as usize,
-            Source::Flat(text) => text.token(place).span.start as usize,
-            Source::Binary(_) => 0,
-            Source::Yaml(stream) => stream.node_by_number(place as usize).span().start as usize,
-        }
-    }
-
-    fn remove_from_flow(&mut self, entry: Node<'d>) {
-        let Some(parent) = entry.parent() else { return };
-        let siblings: Vec<_> = parent.children().filter(|child| child.kind() != Kind::Comment).collect();
-        let place = siblings.iter().position(|sibling| sibling.entry == entry.entry).unwrap_or_default();
-        let range = if place > 0 {
-            self.flow_end(siblings[place - 1])..self.flow_end(entry)
-        } else if let Some(next) = siblings.get(1) {
-            self.entry_start(entry)..self.entry_start(*next)
-        } else {
-            self.entry_start(entry)..self.flow_end(entry)
-        };
-        self.change(range, "");
-    }
-
-    fn append_json(&mut self, mapping: Node<'d>, key: &str, tree: &Tree) {
-        let text = self.document.text();
-        let last = mapping.children().last();
-        let first = mapping.children().next();
-        // Entries on lines of their own get another line, indented as they are.
-        let indent = first.and_then(|first| {
-            let start = self.entry_start(first);
-            let line = self.line_start(start);
-            let indent = &text[line..start];
-            (line > 0 && indent.bytes().all(|byte| matches!(byte, b' ' | b'\t'))).then_some(indent)
-        });
-        let key = spell::json_string(key);
-        let entry = match indent {
-            Some(indent) => {
-                let outer = self.line_start(self.flow_start(mapping));
-                let around = text[outer..].bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-                let step = indent.get(around.min(indent.len())..).filter(|step| !step.is_empty()).unwrap_or("\t");
-                let depth = if step.is_empty() { 1 } else { indent.len() / step.len() };
-                let mut value = String::new();
-                tree.write_json(&mut value, step, depth);
-                let line_break = self.line_break();
-                format!("{line_break}{indent}{key}: {}", value.replace('\n', line_break))
-            }
-            None => format!("{key}: {}", tree.on_one_line(Format::Json)),
-        };
-        match last {
-            Some(last) => {
-                let end = self.flow_end(last);
-                let separator = if indent.is_some() { "," } else { ", " };
-                self.change(end..end, &format!("{separator}{entry}"));
-            }
-            None => {
-                let start = self.flow_start(mapping) + 1;
-                self.change(start..start, &entry);
             }
         }
     }

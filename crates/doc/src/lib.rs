@@ -4,9 +4,9 @@
 //! bytes ─ yaml | json | flat (dotenv, INI) ─ Document: the bytes, and a tree in SOPS' order ─ Edits ─ bytes
 //! ```
 //!
-//! A [`Document`] is its bytes plus a tree of places in them. Its *branches* are ordered mappings: every document of a
-//! YAML stream, the one object of a JSON file, the lines of a dotenv file, the sections of an INI file. Comments are entries of the container that they belong to, one entry
-//! a line, as SOPS sees them, because that decides what they are authenticated against; aliases are expanded. An
+//! A [`Document`] is its bytes plus a tree of places in them. Its *branches* are ordered mappings: every document of a YAML stream, the
+//! one object of a JSON file, the lines of a dotenv file, the sections of an INI file. Comments are entries of the container that they
+//! belong to, one entry a line, as SOPS sees them, because that decides what they are authenticated against; aliases are expanded. An
 //! operation reads the tree and yields [`Edits`]; what no edit touches keeps its bytes.
 //!
 //! Source of the order of entries: sops 3.13.3 `stores/yaml/store.go`, `stores/json/store.go`.

@@ -27,9 +27,9 @@
 //! that the keys of one command have in common.
 //!
 //! No file, environment variable or terminal is met here: callers hand in what they read ([`age::IdentitySource`]) and what may be
-//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. Three exceptions: plugins of age and gpg are programs found in
-//! `PATH`, and have the environment of this process; the system's certificates are where OpenSSL looks for them, and the SDK of AWS finds credentials and endpoints by itself
-//! ([`bulla_services::aws`]). Invariant: no error here carries a secret.
+//! asked ([`age::Prompt`]). [`age::identity_places`] says where SOPS looks. Three exceptions: plugins of age and gpg are programs
+//! found in `PATH`, and have the environment of this process; the system's certificates are where OpenSSL looks for them; and the SDK
+//! of AWS finds credentials and endpoints by itself ([`bulla_services::aws`]). Invariant: no error here carries a secret.
 
 pub mod age;
 pub mod aws;
