@@ -13,22 +13,20 @@
 //! signature, and the real SOPS is let in by it, with the clouds' own SDKs. It ends with the process that started it. Source:
 //! `tests/peers/clouds`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::peers::{self, Set};
+use crate::peers::Set;
+use crate::running::Running;
 
 /// The stand-in, running.
 #[derive(Debug)]
 pub struct Clouds {
-    child: Child,
-    /// Open for as long as it is to run.
-    _input: ChildStdin,
+    _server: Running,
     ready: Ready,
 }
 
@@ -97,21 +95,8 @@ impl Clouds {
     /// # Panics
     /// If it does not start, or the set `clouds` has not been built; the message says why.
     pub fn start() -> Self {
-        let programs = peers::folder(Set::Clouds).join("bin");
-        let mut child = Command::new(programs.join("python"))
-            .args(["-I", "-B"])
-            .arg(programs.join("server.py"))
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start the clouds in {}: {error}", programs.display()));
-        let (input, output) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).expect("what it says is text");
-        let ready =
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("the clouds did not start: {error}: {line}"));
-        Self { child, _input: input, ready }
+        let (server, ready) = Running::script("the clouds", Set::Clouds);
+        Self { _server: server, ready }
     }
 
     /// Its address without TLS, `http://127.0.0.1:PORT`.
@@ -220,13 +205,5 @@ impl Clouds {
         let status = head.split(' ').nth(1).unwrap_or_default();
         assert!(status.starts_with('2'), "{method} {path}: {answer}");
         body.to_owned()
-    }
-}
-
-impl Drop for Clouds {
-    fn drop(&mut self) {
-        // It may have ended; then there is nothing to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -29,6 +29,7 @@ pub mod oracle;
 pub mod peers;
 pub mod process;
 pub mod proxy;
+mod running;
 pub mod sealing;
 pub mod server;
 pub mod vault;

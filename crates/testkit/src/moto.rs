@@ -13,15 +13,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::peers::{self, Set};
+use crate::peers::Set;
+use crate::running::Running;
 
 /// The account that everything is in.
 pub const ACCOUNT: &str = "123456789012";
@@ -29,9 +29,7 @@ pub const ACCOUNT: &str = "123456789012";
 /// A running moto.
 #[derive(Debug)]
 pub struct Moto {
-    child: Child,
-    /// Open for as long as it is to run.
-    _input: ChildStdin,
+    _server: Running,
     address: String,
 }
 
@@ -107,22 +105,8 @@ impl Moto {
     /// # Panics
     /// If it does not start, or the set `moto` has not been built; the message says why.
     pub fn start() -> Self {
-        let programs = peers::folder(Set::Moto).join("bin");
-        let mut child = Command::new(programs.join("python"))
-            .args(["-I", "-B"])
-            .arg(programs.join("server.py"))
-            // What a developer has set for AWS is none of its business.
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start moto in {}: {error}", programs.display()));
-        let (input, output) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).expect("what it says is text");
-        let ready: Ready =
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("moto did not start: {error}: {line}"));
-        Self { child, _input: input, address: ready.http }
+        let (server, Ready { http }) = Running::script("moto", Set::Moto);
+        Self { _server: server, address: http }
     }
 
     /// Its address, `http://127.0.0.1:PORT`: what `AWS_ENDPOINT_URL` is to be.
@@ -324,14 +308,6 @@ impl Moto {
         let status = head.split(' ').nth(1).unwrap_or_default();
         assert!(status.starts_with('2'), "{method} {path}: {answer}");
         (head.to_owned(), body.to_owned())
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        // It may have ended; then there is nothing to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

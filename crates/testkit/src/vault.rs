@@ -8,15 +8,16 @@
 //! ```
 //! It ends with the process that started it: its standard input closes then. Source: `tests/peers/vault`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::peers;
+use crate::running::Running;
 use crate::server::Answer;
 
 /// The token that may do anything.
@@ -25,9 +26,7 @@ pub const ROOT_TOKEN: &str = "root";
 /// A running Vault.
 #[derive(Debug)]
 pub struct Vault {
-    child: Child,
-    /// Open for as long as it is to run.
-    _input: ChildStdin,
+    _server: Running,
     ready: Ready,
 }
 
@@ -50,18 +49,8 @@ impl Vault {
     /// # Panics
     /// If it does not start, or the set `vault` has not been built; the message says why.
     pub fn start() -> Self {
-        let program = peers::vault();
-        let mut child = Command::new(&program)
-            .args(["-token", ROOT_TOKEN])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
-        let (input, output) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).expect("what it says is text");
-        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("vault did not start: {error}: {line}"));
-        Self { child, _input: input, ready }
+        let (server, ready) = Running::start("vault", Command::new(peers::vault()).args(["-token", ROOT_TOKEN]));
+        Self { _server: server, ready }
     }
 
     /// Its address, `http://127.0.0.1:PORT`.
@@ -183,13 +172,5 @@ impl Vault {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an answer has a status");
         (status, body.to_owned())
-    }
-}
-
-impl Drop for Vault {
-    fn drop(&mut self) {
-        // It may have ended; then there is nothing to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
