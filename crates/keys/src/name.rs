@@ -95,6 +95,46 @@ impl KeyName {
         }
     }
 
+    /// The name that one text gives, as flags, variables and rules have it: a recipient, a fingerprint, an ARN, an identifier, a URI.
+    /// `context` and `profile` are those of keys of AWS KMS. Whether it is a key that can be asked, [`KeyName::check`] says.
+    ///
+    /// # Errors
+    /// [`KeyNameError`], for a text that cannot be taken apart.
+    pub fn from_text(
+        source: Source,
+        text: &str,
+        context: &[(String, String)],
+        profile: &str,
+    ) -> Result<Self, KeyNameError> {
+        Ok(match source {
+            Source::Age => Self::Age(text.trim().to_owned()),
+            Source::Pgp => Self::Pgp(PgpKeyName::from_argument(text)?),
+            Source::Kms => Self::Aws(AwsKeyName::split(text, context, profile)),
+            Source::GcpKms => Self::Gcp(GcpKeyName::from_argument(text)?),
+            Source::HcKms => Self::Huawei(HuaweiKeyName::from_argument(text)?),
+            Source::AzureKv => Self::Azure(AzureKeyName::from_url(text)?),
+            Source::HcVault => Self::Vault(VaultKeyName::from_uri(text)?),
+        })
+    }
+
+    /// The names that texts of several kinds give, in the order in which they are given. Of each text, the parts between commas count that
+    /// are not blank.
+    ///
+    /// # Errors
+    /// [`KeyNameError`] of the first that is none; nothing is called.
+    pub fn from_texts<'t>(
+        texts: impl IntoIterator<Item = (Source, &'t str)>,
+        context: &[(String, String)],
+        profile: &str,
+    ) -> Result<Vec<Self>, KeyNameError> {
+        let parts = texts.into_iter().flat_map(|(source, text)| text.split(',').map(move |part| (source, part.trim())));
+        let parts = parts.filter(|(_, part)| !part.is_empty());
+        let names: Vec<Self> =
+            parts.map(|(source, part)| Self::from_text(source, part, context, profile)).collect::<Result<_, _>>()?;
+        names.iter().try_for_each(Self::check)?;
+        Ok(names)
+    }
+
     /// The fields of the metadata that name it, beside `enc` and `created_at`: all of its kind ([`Source::fields`]), also empty ones.
     pub fn fields(&self) -> Vec<(&'static str, &str)> {
         match self {
@@ -178,6 +218,24 @@ impl KeyName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_become_names_in_their_order_and_the_first_that_is_none_is_told() {
+        let age = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        let texts = [
+            (Source::Kms, "arn:aws:kms:eu-west-1:1:key/k+arn:aws:iam::1:role/r, "),
+            (Source::HcVault, "https://vault:8200/v1/transit/keys/k"),
+            (Source::Age, &*format!(" ,{age}")),
+        ];
+        let context = [("a".to_owned(), "b".to_owned())];
+        let names = KeyName::from_texts(texts, &context, "team").unwrap();
+        let sources: Vec<Source> = names.iter().map(KeyName::source).collect();
+        assert_eq!(sources, [Source::Kms, Source::HcVault, Source::Age]);
+        let KeyName::Aws(name) = &names[0] else { panic!("{names:?}") };
+        assert_eq!((&*name.role, &*name.profile, &*name.context), ("arn:aws:iam::1:role/r", "team", &context[..]));
+        let error = KeyName::from_texts([(Source::Pgp, "no fingerprint"), (Source::Age, "x")], &[], "").unwrap_err();
+        assert!(matches!(error, KeyNameError::Pgp(_)), "{error}");
+    }
 
     #[test]
     fn a_name_of_every_kind_is_made_of_its_fields_and_gives_them_again() {

@@ -18,11 +18,21 @@ use crate::walk::{Plan, Role};
 /// The key of the value.
 const KEY: &str = "data";
 
-/// The JSON of an empty file.
-pub(crate) const EMPTY: &[u8] = b"{\n\t\"data\": \"\"\n}\n";
+/// The JSON of an empty file, indented by so many blanks; by a tab if nothing is said.
+pub(crate) fn empty(indent: Option<usize>) -> String {
+    let indent = indent.map_or_else(|| "\t".to_owned(), |blanks| " ".repeat(blanks));
+    format!("{{\n{indent}\"{KEY}\": \"\"\n}}\n")
+}
 
 /// What stands for bytes that are to be encrypted.
 const PLACE: &str = "x";
+
+/// How many blanks the JSON of a binary file is indented by; `None` for a tab.
+pub(crate) fn indent_of(document: &Document) -> Option<usize> {
+    let line = document.text().lines().nth(1)?;
+    let blanks = line.len() - line.trim_start_matches(' ').len();
+    (!line.starts_with('\t')).then_some(blanks)
+}
 
 /// The JSON with a place for `plain`.
 pub(crate) fn with_place(envelope: &Document, plain: &[u8]) -> Result<Document, ParseError> {

@@ -7,12 +7,13 @@
 //! What is encrypted in another format is read again first: where the other format would give back another text, such as a backslash and an
 //! `n` in dotenv, it is refused.
 
-use bulla_doc::{Document, Format, Item, Kind, Layout, Node, ParseError, Scalar, Step, Tree, Value, WriteError};
+use bulla_doc::{Document, Format, Item, Layout, Node, ParseError, Scalar, Tree, Value, WriteError};
 use bulla_wipe::Wiping;
 
 use crate::decrypt::Opened;
 use crate::path::{KeyPath, Place};
 use crate::selector::Selector;
+use crate::subtree::{Comments, is_too_deep, tree_of};
 use crate::walk::{NO_COMMENT_ITEMS, PathsTooLong, Plan, Role};
 
 /// Why a document could not be converted.
@@ -74,7 +75,8 @@ impl Opened<'_> {
         layout: &Layout,
     ) -> Result<Option<Wiping<Vec<u8>>>, ConvertError> {
         let Ok(node) = path.find(self.file.document()) else { return Ok(None) };
-        let tree = tree_of(node, &self.plan, &mut |number| self.value(number), &|number| self.comment(number))?;
+        let tree =
+            tree_with_comments(node, &self.plan, &mut |number| self.value(number), &|number| self.comment(number))?;
         Ok(Some(bulla_doc::emit_value(&tree, to, layout)?))
     }
 
@@ -86,8 +88,9 @@ impl Opened<'_> {
         let document = self.file.document();
         let metadata = document.format().metadata_key();
         let trees = document.branches().map(|branch| {
-            let mut tree =
-                tree_of(branch, &self.plan, &mut |number| self.value(number), &|number| self.comment(number))?;
+            let mut tree = tree_with_comments(branch, &self.plan, &mut |number| self.value(number), &|number| {
+                self.comment(number)
+            })?;
             if let Tree::Mapping(items) = &mut tree {
                 items.retain(|item| !matches!(item, Item::Entry { key, .. } if key == metadata));
             }
@@ -115,72 +118,21 @@ fn trees_of(document: &Document) -> Result<Vec<Tree>, ConvertError> {
     };
     let trees = document
         .branches()
-        .map(|branch| tree_of(branch, &plan, &mut |number| plan.leaves[number].node.value(), &comment));
+        .map(|branch| tree_with_comments(branch, &plan, &mut |number| plan.leaves[number].node.value(), &comment));
     trees.collect()
 }
 
 /// The content of `node` with its comments. `value` and `comment` say what a leaf is, by its number in `plan`.
-fn tree_of<'d, 'v>(
+fn tree_with_comments<'d, 'v>(
     node: Node<'d>,
     plan: &Plan<'d>,
     value: &mut dyn FnMut(usize) -> Value<'v>,
-    comment: &dyn Fn(usize) -> (String, bool),
+    comment: &Comments<'_>,
 ) -> Result<Tree, ConvertError> {
-    let mut next = plan.leaves.partition_point(|leaf| leaf.node.id() < node.id());
-    let mut open: Vec<(Node<'d>, Vec<Item>)> = Vec::new();
-    for step in node.walk() {
-        let leaf = |next: usize, node: Node<'_>| plan.leaves.get(next).filter(|leaf| leaf.node.id() == node.id());
-        let (done, tree) = match step {
-            Step::Enter(container) => {
-                if open.len() > bulla_doc::DEPTH_LIMIT {
-                    return Err(ConvertError::TooDeep);
-                }
-                open.push((container, Vec::new()));
-                continue;
-            }
-            Step::Comment(line) => {
-                if leaf(next, line).is_some()
-                    && let Some((_, items)) = open.last_mut()
-                {
-                    let (text, inline) = comment(next);
-                    items.push(Item::Comment { text, inline });
-                    next += 1;
-                }
-                continue;
-            }
-            Step::Leave(container) => {
-                let items = open.pop().map(|(_, items)| items).unwrap_or_default();
-                let is_mapping = container.kind() == Kind::Mapping;
-                (container, if is_mapping { Tree::Mapping(items) } else { Tree::Sequence(items) })
-            }
-            Step::Leaf(scalar) => match leaf(next, scalar) {
-                // Null has no number, and the metadata none at all.
-                None => (scalar, Tree::Scalar(Scalar::from(&scalar.value()))),
-                Some(found) if found.role == Role::CommentItem => {
-                    let (text, inline) = comment(next);
-                    next += 1;
-                    if let Some((_, items)) = open.last_mut() {
-                        items.push(Item::Comment { text, inline });
-                        continue;
-                    }
-                    (scalar, Tree::Scalar(Scalar::from(&scalar.value())))
-                }
-                Some(_) => {
-                    next += 1;
-                    (scalar, Tree::Scalar(Scalar::from(&value(next - 1))))
-                }
-            },
-        };
-        match open.last_mut() {
-            None => return Ok(tree),
-            Some((_, items)) => items.push(match done.key() {
-                Some(key) => Item::Entry { key: key.to_owned(), value: tree },
-                None => Item::Element(tree),
-            }),
-        }
+    if is_too_deep(node) {
+        return Err(ConvertError::TooDeep);
     }
-    // A walk over a scalar or container ends with it; only comments come to this.
-    Ok(Tree::Scalar(Scalar::Null))
+    Ok(tree_of(node, plan, &mut |number| Some(Tree::Scalar(Scalar::from(&value(number)))), Some(comment)))
 }
 
 /// Sees that every value of `document` is read back from `converted`.

@@ -314,7 +314,7 @@ impl<'e> Opened<'e> {
     }
 
     fn tree_of(&self, node: bulla_doc::Node<'e>) -> Tree {
-        tree_of(node, &self.plan, &mut |number| Some(Tree::Scalar(Scalar::from(&self.value(number)))))
+        tree_of(node, &self.plan, &mut |number| Some(Tree::Scalar(Scalar::from(&self.value(number)))), None)
     }
 
     fn outcome(&self, number: usize) -> Outcome {

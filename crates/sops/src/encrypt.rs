@@ -97,14 +97,43 @@ pub async fn encrypt(
     recipe: &Recipe<'_>,
     rng: &mut (dyn CryptoRng + Send),
 ) -> Result<Encrypted, EncryptError> {
-    encrypt_plain(Wiping::new(plain.to_vec()), format, recipe, None, Vec::new(), rng).await
+    encrypt_plain(Wiping::new(plain.to_vec()), (format, None), recipe, None, Vec::new(), rng).await
+}
+
+/// Encrypts any bytes as one value. The JSON around it is indented by `indent` blanks; by a tab if nothing is said.
+///
+/// # Errors
+/// [`EncryptError`]
+pub async fn encrypt_binary(
+    plain: &[u8],
+    indent: Option<usize>,
+    recipe: &Recipe<'_>,
+    rng: &mut (dyn CryptoRng + Send),
+) -> Result<Encrypted, EncryptError> {
+    // All of it is encrypted, whatever the recipe says.
+    let selector = &Selector::default();
+    let recipe = Recipe { selector, mac_only_encrypted: false, ..*recipe };
+    encrypt_bytes(plain, indent, &recipe, None, Vec::new(), rng).await
+}
+
+async fn encrypt_bytes(
+    plain: &[u8],
+    indent: Option<usize>,
+    recipe: &Recipe<'_>,
+    before: Option<&Metadata>,
+    others: Vec<(String, Tree)>,
+    rng: &mut (dyn CryptoRng + Send),
+) -> Result<Encrypted, EncryptError> {
+    let document = Document::parse(binary::empty(indent).as_bytes(), Format::Json)?;
+    let document = binary::with_place(&document, plain)?;
+    encrypt_document(document, Some(plain), recipe, before, others, rng).await
 }
 
 /// Encrypts a plain file. `before` is the metadata that it had: its version and the dates of its keys stay. `others` are fields that only
-/// other programs know.
+/// other programs know. A binary file is wrapped in JSON that is indented by `binary_indent` blanks, or a tab.
 pub(crate) async fn encrypt_plain(
     plain: Wiping<Vec<u8>>,
-    format: Format,
+    (format, binary_indent): (Format, Option<usize>),
     recipe: &Recipe<'_>,
     before: Option<&Metadata>,
     others: Vec<(String, Tree)>,
@@ -114,9 +143,7 @@ pub(crate) async fn encrypt_plain(
         // One value, all of it encrypted, whatever the recipe says.
         let selector = &Selector::default();
         let recipe = Recipe { selector, mac_only_encrypted: false, ..*recipe };
-        let document = Document::parse(binary::EMPTY, Format::Json)?;
-        let document = binary::with_place(&document, &plain)?;
-        return encrypt_document(document, Some(&plain), &recipe, before, others, rng).await;
+        return encrypt_bytes(&plain, binary_indent, &recipe, before, others, rng).await;
     }
     encrypt_document(Document::parse_owned(plain, format)?, None, recipe, before, others, rng).await
 }

@@ -49,7 +49,7 @@ pub use bulla_crypto::Coverage;
 pub use convert::{ConvertError, convert};
 pub use decrypt::{DecryptError, Opened, ReadError, ValueFault, decrypt};
 pub use edit::{Change, EditError, Edited, NewValue};
-pub use encrypt::{EncryptError, Encrypted, NothingSelected, Recipe, encrypt};
+pub use encrypt::{EncryptError, Encrypted, NothingSelected, Recipe, encrypt, encrypt_binary};
 pub use file::EncryptedFile;
 pub use groups::{GroupDifference, GroupsError, KeyGroups};
 pub use keyring::{DataKeyError, GroupOutcome, KeyFailure, KeyReason, KeyRing};

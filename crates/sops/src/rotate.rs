@@ -12,6 +12,7 @@ use bulla_doc::{Kind, Tree};
 use bulla_keys::{KeyId, MasterKey};
 use rand_core::CryptoRng;
 
+use crate::binary;
 use crate::decrypt::Opened;
 use crate::encrypt::{EncryptError, Encrypted, Recipe, encrypt_plain};
 use crate::metadata::{KeyEntry, Metadata, is_known_field};
@@ -98,7 +99,8 @@ impl Opened<'_> {
         rng: &mut (dyn CryptoRng + Send),
     ) -> Result<Encrypted, EncryptError> {
         let before = Some(self.file.metadata());
-        encrypt_plain(self.to_plain(), self.file.format(), recipe, before, self.unknown_fields(), rng).await
+        let format = (self.file.format(), binary::indent_of(self.file.document()));
+        encrypt_plain(self.to_plain(), format, recipe, before, self.unknown_fields(), rng).await
     }
 
     /// Fields of the metadata that only others know.
@@ -109,6 +111,6 @@ impl Opened<'_> {
         let entry = branch.and_then(|branch| branch.get(key)).filter(|entry| entry.kind() == Kind::Mapping);
         let fields = entry.into_iter().flat_map(bulla_doc::Node::children);
         let unknown = fields.filter_map(|field| Some((field.key().filter(|key| !is_known_field(key))?, field)));
-        unknown.map(|(key, field)| (key.to_owned(), tree_of(field, &self.plan, &mut |_| None))).collect()
+        unknown.map(|(key, field)| (key.to_owned(), tree_of(field, &self.plan, &mut |_| None, None))).collect()
     }
 }

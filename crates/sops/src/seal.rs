@@ -11,7 +11,7 @@ mod texts;
 mod verify;
 
 use bulla_crypto::{Mac, MacDigest, OutlineDigest, ValueCipher, ValueKind};
-use bulla_doc::{Document, Edits, Scalar, Tree};
+use bulla_doc::{Document, Edits, Tree};
 use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
@@ -228,12 +228,7 @@ impl Seal<'_> {
             }
         }
         for alias in plan.aliases.iter().filter(|alias| plan.is_alias_encrypted(alias)) {
-            let tree = tree_of(alias.node, plan, &mut |leaf| {
-                texts
-                    .of(leaf)
-                    .map(Tree::string)
-                    .or_else(|| Some(Tree::Scalar(Scalar::from(&plan.leaves[leaf].node.value()))))
-            });
+            let tree = tree_of(alias.node, plan, &mut |leaf| texts.of(leaf).map(Tree::string), None);
             edits.set_tree(alias.node, &tree);
         }
         match self.new_metadata {

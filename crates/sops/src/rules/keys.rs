@@ -4,10 +4,7 @@ use bulla_doc::{Node, Position};
 use bulla_keys::aws::AwsKeyName;
 use bulla_keys::azure::AzureKeyName;
 use bulla_keys::gcp::GcpKeyName;
-use bulla_keys::huawei::HuaweiKeyName;
-use bulla_keys::pgp::PgpKeyName;
-use bulla_keys::vault::VaultKeyName;
-use bulla_keys::{KeyName, KeyNameError};
+use bulla_keys::{KeyName, KeyNameError, Source};
 
 use super::fields::{Fields, split};
 use super::{RulesError, UnknownKeys};
@@ -29,21 +26,23 @@ type Found = Vec<(Result<KeyName, KeyNameError>, Position)>;
 /// The keys that a rule names itself.
 pub(super) fn keys_of_rule(fields: &Fields<'_>, profile: &str) -> Result<Found, RulesError> {
     let mut found = Found::new();
-    add(&mut found, fields.names("age")?, age);
-    add(&mut found, fields.names("pgp")?, pgp);
-    add(&mut found, fields.names("kms")?, |arn| Ok(KeyName::Aws(AwsKeyName::split(arn, &[], profile))));
-    add(&mut found, fields.names("gcp_kms")?, |id| Ok(KeyName::Gcp(GcpKeyName::from_argument(id)?)));
+    add(&mut found, fields.names("age")?, Source::Age, profile);
+    add(&mut found, fields.names("pgp")?, Source::Pgp, profile);
+    add(&mut found, fields.names("kms")?, Source::Kms, profile);
+    add(&mut found, fields.names("gcp_kms")?, Source::GcpKms, profile);
     // The only one that is a list in any case.
     for (text, position) in fields.texts("hckms")? {
-        found.extend(split(&text).map(|id| (huawei(&id), position)));
+        add(&mut found, split(&text).map(|id| (id, position)), Source::HcKms, profile);
     }
-    add(&mut found, fields.names("azure_keyvault")?, |url| Ok(KeyName::Azure(AzureKeyName::from_url(url)?)));
-    add(&mut found, fields.names("hc_vault_transit_uri")?, vault);
+    add(&mut found, fields.names("azure_keyvault")?, Source::AzureKv, profile);
+    add(&mut found, fields.names("hc_vault_transit_uri")?, Source::HcVault, profile);
     Ok(found)
 }
 
-fn add(found: &mut Found, texts: Vec<(String, Position)>, read: impl Fn(&str) -> Result<KeyName, KeyNameError>) {
-    found.extend(texts.into_iter().map(|(text, position)| (read(&text), position)));
+/// Adds the keys of these texts. `profile` is that of keys of AWS.
+fn add(found: &mut Found, texts: impl IntoIterator<Item = (String, Position)>, source: Source, profile: &str) {
+    let name = |text: &str| KeyName::from_text(source, text, &[], profile);
+    found.extend(texts.into_iter().map(|(text, position)| (name(&text), position)));
 }
 
 /// The keys of a group; those of its `merge` first.
@@ -68,9 +67,9 @@ pub(super) fn keys_of_group(group: Node<'_>, unknown: UnknownKeys) -> Result<Fou
 /// The keys that a group names itself.
 fn add_own_keys(group: &Fields<'_>, unknown: UnknownKeys, found: &mut Found) -> Result<(), RulesError> {
     for (text, position) in group.texts("age")? {
-        found.extend(split(&text).map(|recipient| (age(&recipient), position)));
+        add(found, split(&text).map(|recipient| (recipient, position)), Source::Age, "");
     }
-    add(found, group.texts("pgp")?, pgp);
+    add(found, group.texts("pgp")?, Source::Pgp, "");
     for fields in mappings(group, "kms", KMS_KEYS, unknown)? {
         let name = AwsKeyName {
             arn: fields.text("arn")?,
@@ -86,7 +85,7 @@ fn add_own_keys(group: &Fields<'_>, unknown: UnknownKeys, found: &mut Found) -> 
         found.push((Ok(KeyName::Gcp(GcpKeyName { resource_id })), fields.position()));
     }
     for fields in mappings(group, "hckms", HUAWEI_KEYS, unknown)? {
-        found.push((huawei(&fields.text("key_id")?), fields.position()));
+        add(found, [(fields.text("key_id")?, fields.position())], Source::HcKms, "");
     }
     for fields in mappings(group, "azure_keyvault", AZURE_KEYS, unknown)? {
         let name = AzureKeyName {
@@ -96,7 +95,7 @@ fn add_own_keys(group: &Fields<'_>, unknown: UnknownKeys, found: &mut Found) -> 
         };
         found.push((Ok(KeyName::Azure(name)), fields.position()));
     }
-    add(found, group.texts("hc_vault")?, vault);
+    add(found, group.texts("hc_vault")?, Source::HcVault, "");
     Ok(())
 }
 
@@ -114,21 +113,4 @@ fn mappings<'d>(
         mappings.push(fields);
     }
     Ok(mappings)
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "as the others: whether it is one is checked later")]
-fn age(recipient: &str) -> Result<KeyName, KeyNameError> {
-    Ok(KeyName::Age(recipient.trim().to_owned()))
-}
-
-fn pgp(fingerprint: &str) -> Result<KeyName, KeyNameError> {
-    Ok(KeyName::Pgp(PgpKeyName::from_argument(fingerprint)?))
-}
-
-fn huawei(id: &str) -> Result<KeyName, KeyNameError> {
-    Ok(KeyName::Huawei(HuaweiKeyName::from_argument(id)?))
-}
-
-fn vault(uri: &str) -> Result<KeyName, KeyNameError> {
-    Ok(KeyName::Vault(VaultKeyName::from_uri(uri)?))
 }
