@@ -89,7 +89,7 @@ impl Command {
             Self::Encrypt(args) => commands::encrypt::encrypt(cx, &args),
             Self::Decrypt(args) => commands::decrypt::decrypt(cx, &args),
             Self::Edit(args) => commands::edit::edit(cx, &args).map_err(Failure::from),
-            Self::Get(args) => commands::get::get(cx, &args).map_err(Failure::from),
+            Self::Get(args) => commands::get::get(cx, &args),
             Self::Set(args) => commands::set::set(cx, &args),
             Self::Unset(args) => commands::unset::unset(cx, &args),
             Self::Exec(args) => commands::exec::exec(cx, &args),

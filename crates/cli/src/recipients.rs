@@ -7,17 +7,16 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bulla_doc::{Format, Layout};
 use bulla_keys::age::AgeIdentities;
-use bulla_keys::aws::{AwsKeyName, read_context};
-use bulla_keys::azure::AzureKeyName;
-use bulla_keys::gcp::GcpKeyName;
-use bulla_keys::huawei::HuaweiKeyName;
-use bulla_keys::pgp::PgpKeyName;
-use bulla_keys::vault::VaultKeyName;
+use bulla_keys::aws::read_context;
 use bulla_keys::{KeyName, KeyNameError, KeySources, MasterKey, Source};
 use bulla_services::NamedBy;
-use bulla_sops::rules::{FILE_NAME, RuleError, Rules, UnknownKeys};
-use bulla_sops::{KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorKind};
+use bulla_sops::rules::{FILE_NAME, RuleError, Rules, Stores, UnknownKeys};
+use bulla_sops::{
+    EncryptError, Encrypted, KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorKind, encrypt_binary,
+};
+use rand::CryptoRng;
 
 use crate::context::Context;
 use crate::error::{CommandError, InFile as _};
@@ -25,6 +24,7 @@ use crate::exit::Exit;
 use crate::files::read_file;
 use crate::services::{self, KeyServiceArgs};
 use crate::terminal::Terminal;
+use crate::wait::block_on;
 
 /// For whom, and what.
 #[derive(Debug, Default, clap::Args)]
@@ -170,9 +170,28 @@ pub(crate) struct FileRecipe {
     selector: Option<Selector>,
     mac_only_encrypted: bool,
     nothing_selected: NothingSelected,
+    /// How what is printed anew is indented.
+    pub(crate) layout: Layout,
 }
 
 impl FileRecipe {
+    /// Encrypts a new file.
+    ///
+    /// # Errors
+    /// As [`bulla_sops::encrypt`].
+    pub(crate) fn encrypt(
+        &self,
+        cx: &Context,
+        plain: &[u8],
+        format: Format,
+        rng: &mut (dyn CryptoRng + Send),
+    ) -> Result<Encrypted, EncryptError> {
+        self.with(cx, |recipe| match format {
+            Format::Binary => block_on(encrypt_binary(plain, self.layout.json_binary, recipe, rng)),
+            format => block_on(bulla_sops::encrypt(plain, format, recipe, rng)),
+        })
+    }
+
     /// The same for a file that is encrypted already: what nobody names stays as it is there.
     pub(crate) fn for_encrypted(mut self, metadata: &Metadata) -> Self {
         let selector = self.selector.get_or_insert_with(|| metadata.selector.clone());
@@ -227,30 +246,17 @@ impl RecipeArgs {
     /// The keys named, with this encryption context, in SOPS' order. A comma at the end adds none, and neither does a variable that is
     /// empty.
     fn named(&self, context: &[(String, String)]) -> Result<Vec<KeyName>, KeyNameError> {
-        fn names(names: &[String]) -> impl Iterator<Item = &str> {
-            names.iter().map(|name| name.trim()).filter(|name| !name.is_empty())
-        }
-        let profile = self.aws_profile.as_deref().unwrap_or_default();
-        let mut keys = Vec::new();
-        keys.extend(names(&self.kms).map(|arn| KeyName::Aws(AwsKeyName::split(arn, context, profile))));
-        for id in names(&self.gcp_kms) {
-            keys.push(KeyName::Gcp(GcpKeyName::from_argument(id)?));
-        }
-        for id in names(&self.hckms) {
-            keys.push(KeyName::Huawei(HuaweiKeyName::from_argument(id)?));
-        }
-        for url in names(&self.azure_kv) {
-            keys.push(KeyName::Azure(AzureKeyName::from_url(url)?));
-        }
-        for uri in names(&self.hc_vault_transit) {
-            keys.push(KeyName::Vault(VaultKeyName::from_uri(uri)?));
-        }
-        for fingerprint in names(&self.pgp) {
-            keys.push(KeyName::Pgp(PgpKeyName::from_argument(fingerprint)?));
-        }
-        keys.extend(names(&self.age).map(|recipient| KeyName::Age(recipient.to_owned())));
-        keys.iter().try_for_each(KeyName::check)?;
-        Ok(keys)
+        let lists = [
+            (Source::Kms, &self.kms),
+            (Source::GcpKms, &self.gcp_kms),
+            (Source::HcKms, &self.hckms),
+            (Source::AzureKv, &self.azure_kv),
+            (Source::HcVault, &self.hc_vault_transit),
+            (Source::Pgp, &self.pgp),
+            (Source::Age, &self.age),
+        ];
+        let texts = lists.into_iter().flat_map(|(source, texts)| texts.iter().map(move |text| (source, text.as_str())));
+        KeyName::from_texts(texts, context, self.aws_profile.as_deref().unwrap_or_default())
     }
 
     /// Checks what the command line says.
@@ -301,9 +307,10 @@ impl Recipients<'_> {
         let Some((path, rules)) = self.rules_for(&file)? else {
             return Ok(self.without_rule()?);
         };
+        let layout = layout_of(rules.stores());
         let rule = match rules.rule_for(&file) {
             Err(RuleError::NoRules | RuleError::NoMatch { .. }) if !self.named.is_empty() => {
-                return Ok(self.without_rule()?);
+                return Ok(FileRecipe { layout, ..self.without_rule()? });
             }
             Err(error @ RuleError::NoMatch { .. }) => {
                 return Err(NoRecipe::NoRuleMatches(CommandError::from(error).at(path.display())));
@@ -320,7 +327,7 @@ impl Recipients<'_> {
         }
         groups.threshold = self.args.shamir_secret_sharing_threshold.unwrap_or(groups.threshold);
         let selector = self.selector.clone().or_else(|| rule.selector.clone());
-        Ok(self.recipe(&groups, selector, rule.mac_only_encrypted)?)
+        Ok(FileRecipe { layout, ..self.recipe(&groups, selector, rule.mac_only_encrypted)? })
     }
 
     fn without_rule(&self) -> Result<FileRecipe, CommandError> {
@@ -356,26 +363,56 @@ impl Recipients<'_> {
             selector,
             mac_only_encrypted: mac_only_encrypted || given.mac_only_encrypted,
             nothing_selected: if given.allow_unencrypted { NothingSelected::Allow } else { NothingSelected::Refuse },
+            layout: Layout::default(),
         })
     }
 
     /// The rules that count for `file`, which is absolute, and where they stand.
     fn rules_for(&self, file: &Path) -> Result<Option<(PathBuf, Arc<Rules>)>, CommandError> {
-        let path = match &self.args.config {
-            Some(path) if !path.as_os_str().is_empty() => Some(path.clone()),
-            _ => file.ancestors().skip(1).map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file()),
-        };
-        let Some(path) = path else { return Ok(None) };
+        let Some(path) = configuration_for(file, self.args.config.as_deref()) else { return Ok(None) };
         // A panic elsewhere leaves at worst an entry out, which is read again.
         let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rules) = known.get(&path) {
             return Ok(Some((path, Arc::clone(rules))));
         }
-        let text = read_file(&path).map_err(|error| error.with_exit(Exit::Configuration))?;
-        let directory = absolute(&path)?.parent().map(Path::to_path_buf).unwrap_or_default();
-        let rules = Arc::new(Rules::read(&text.bytes, directory, UnknownKeys::Refuse).in_file(&path)?);
+        let rules = Arc::new(read_rules(&path)?);
         known.insert(path.clone(), Arc::clone(&rules));
         Ok(Some((path, rules)))
+    }
+}
+
+/// The configuration that counts for `file`, which is absolute: the one that is named, else that of its directory or of one above.
+fn configuration_for(file: &Path, named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(path) if !path.as_os_str().is_empty() => Some(path.to_path_buf()),
+        _ => file.ancestors().skip(1).map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file()),
+    }
+}
+
+fn read_rules(path: &Path) -> Result<Rules, CommandError> {
+    let text = read_file(path).map_err(|error| error.with_exit(Exit::Configuration))?;
+    let directory = absolute(path)?.parent().map(Path::to_path_buf).unwrap_or_default();
+    Rules::read(&text.bytes, directory, UnknownKeys::Refuse).in_file(path)
+}
+
+/// How the configuration for `file` has what is printed anew indented; as SOPS does, if there is none.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub(crate) fn layout_for(cx: &Context, file: Option<&Path>) -> Result<Layout, CommandError> {
+    let file = absolute(file.unwrap_or(Path::new("standard input")))?;
+    let named = cx.variable("SOPS_CONFIG").map(PathBuf::from);
+    let path = configuration_for(&file, named.as_deref());
+    path.map_or(Ok(Layout::default()), |path| Ok(layout_of(read_rules(&path)?.stores())))
+}
+
+/// What a configuration says of indentation: 0 blanks of YAML are SOPS' own 4, and a number below 0 is a tab of JSON.
+fn layout_of(stores: Stores) -> Layout {
+    let blanks = |number: i64| usize::try_from(number).ok();
+    Layout {
+        yaml: blanks(stores.yaml).filter(|blanks| *blanks > 0),
+        json: blanks(stores.json),
+        json_binary: blanks(stores.json_binary),
     }
 }
 

@@ -190,6 +190,34 @@ fn publishing_to_vault() {
     }
 }
 
+/// How a line is indented.
+fn indentation(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    text.lines().map(|line| line[..line.len() - line.trim_start().len()].to_owned()).collect()
+}
+
+#[test]
+fn a_new_binary_file_is_indented_as_it_is_said() {
+    needs_peers!();
+    let stores = |indent: i32| format!("printf 'stores: {{json_binary: {{indent: {indent}}}}}' > .sops.yaml;");
+    for (before, flag) in [
+        (String::new(), ""),
+        (String::new(), "--indent 2"),
+        (stores(3), ""),
+        (stores(0), ""),
+        (stores(-1), ""),
+        (stores(3), "--indent 1"),
+    ] {
+        let line = format!("{before} sops {flag} encrypt --age $AGE plain.txt");
+        let [theirs, ours] = [setting::Whose::Real, setting::Whose::Ours].map(|whose| {
+            let done = Setting::shared().run(&line, whose);
+            assert_eq!(done.code, Some(0), "{line}: {}", done.stderr);
+            indentation(&done.stdout)
+        });
+        assert_eq!(ours, theirs, "{line}");
+    }
+}
+
 #[test]
 fn other_formats() {
     needs_peers!();

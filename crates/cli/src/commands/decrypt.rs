@@ -17,6 +17,7 @@ use crate::files::{
 };
 use crate::identities::IdentityArgs;
 use crate::key_path::{PathText, extract, nothing_at};
+use crate::recipients::layout_for;
 use crate::wait::block_on;
 
 /// Decrypt SOPS files: to standard output, a file, or in place
@@ -228,7 +229,13 @@ fn decrypt_one(
     };
     let opened = args.opening.open(&file, ring, &origin, notes)?;
     let to = args.input.output_type.map(Format::from).filter(|to| *to != format);
-    let layout = Layout::default();
+    let layout = match to {
+        Some(_) => layout_for(cx, args.input.filename.as_deref().or(origin.path())).unwrap_or_else(|error| {
+            notes.warn(format!("{}; it is indented as usual", error.sentence()));
+            Layout::default()
+        }),
+        None => Layout::default(),
+    };
     let plain: Wiping<Vec<u8>> = match (path, to) {
         (Some(path), to) => {
             let plain = Document::parse_owned(opened.to_plain(), format)?;

@@ -18,23 +18,25 @@ use crate::secret_data::{self, Shown};
 use crate::terminal::Terminal;
 use crate::wait::block_on;
 
-/// Open an encrypted file in an editor, and encrypt it again afterwards
+/// Open encrypted files in an editor, and encrypt them again afterwards
 ///
 /// What is not changed keeps its ciphertext. A file that does not exist yet is made. The editor is $SOPS_EDITOR, $EDITOR, or vim, nano or
 /// vi; it gets the plaintext in memory ($XDG_RUNTIME_DIR, /dev/shm), and that is removed at the end, whatever ends us. The `data` of
 /// Kubernetes Secrets is text there. What is saved in the editor and not yet in the file is kept encrypted, and offered at the next edit.
-/// If nothing was changed, nothing is written, and the exit code is 200.
+/// If nothing was changed, nothing is written, and the exit code is 200. Of several files the next is opened when the last one is written.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   bulla edit shop.yaml
   EDITOR='code --wait' bulla edit shop.yaml
   bulla edit --age age1… new.yaml
+  bulla edit staging.yaml production.yaml  one after the other
   bulla edit --recover shop.yaml           go on with what was not written the last time")]
 #[expect(clippy::struct_excessive_bools, reason = "the flags of a command line")]
 pub(crate) struct EditArgs {
-    /// Encrypted file, or one that does not exist yet
-    file: PathBuf,
+    /// Encrypted files, or such as do not exist yet
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 
     #[command(flatten)]
     opening: OpeningArgs,
@@ -65,9 +67,31 @@ pub(crate) struct EditArgs {
 
 pub(crate) fn edit(cx: &Context, args: &EditArgs) -> Result<(), CommandError> {
     let editor = Editor::find(cx)?;
-    let is_new =
-        matches!(std::fs::symlink_metadata(&args.file), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
-    if is_new { edit_new(cx, args, &editor) } else { edit_existing(cx, args, &editor) }
+    let (mut is_changed, mut unchanged) = (false, None);
+    for (number, path) in args.files.iter().enumerate() {
+        match edit_one(cx, args, path, &editor) {
+            Ok(()) => is_changed = true,
+            Err(error) if error.exit() == Exit::Unchanged => unchanged = Some(error),
+            Err(error) => {
+                let left: Vec<String> =
+                    args.files[number + 1..].iter().map(|path| path.display().to_string()).collect();
+                return Err(if left.is_empty() {
+                    error
+                } else {
+                    error.hint(format!("not opened yet: {}", left.join(" ")))
+                });
+            }
+        }
+    }
+    match unchanged {
+        Some(error) if !is_changed => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn edit_one(cx: &Context, args: &EditArgs, path: &Path, editor: &Editor) -> Result<(), CommandError> {
+    let is_new = matches!(std::fs::symlink_metadata(path), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
+    if is_new { edit_new(cx, args, path, editor) } else { edit_existing(cx, args, path, editor) }
 }
 
 /// A file that is there, and opened.
@@ -108,8 +132,7 @@ impl Work for Existing<'_> {
     }
 }
 
-fn edit_existing(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), CommandError> {
-    let path = args.file.as_path();
+fn edit_existing(cx: &Context, args: &EditArgs, path: &Path, editor: &Editor) -> Result<(), CommandError> {
     let source = read_file(path)?;
     let format = format_of(&source, args.input_type, None)?;
     let ring = args.opening.identity.sources(cx)?;
@@ -119,7 +142,7 @@ fn edit_existing(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), C
     notes.tell(cx);
 
     let mut recovery = Recovery::of(cx, path);
-    let kept = earlier_text(cx, args, &mut recovery, &ring, file.metadata().mac.as_deref())?;
+    let kept = earlier_text(cx, args, path, &mut recovery, &ring, file.metadata().mac.as_deref())?;
     let plain = opened.to_plain();
     let shown = if args.encoded { None } else { secret_data::show(&plain, format).in_file(path)? };
     let start = kept.as_ref().or(shown.as_ref().map(|shown| &shown.text)).unwrap_or(&plain).clone();
@@ -147,7 +170,7 @@ struct New<'a> {
     path: &'a Path,
     format: Format,
     recipe: &'a FileRecipe,
-    example: &'static str,
+    example: &'a str,
 }
 
 impl Work for New<'_> {
@@ -170,30 +193,31 @@ impl Work for New<'_> {
             return Ok(None);
         }
         let mut rng = self.cx.rng()?;
-        let encrypted =
-            self.recipe.with(self.cx, |recipe| block_on(bulla_sops::encrypt(text, self.format, recipe, &mut rng)));
+        let encrypted = self.recipe.encrypt(self.cx, text, self.format, &mut rng);
         Ok(Some(encrypted.in_file(self.path)?.bytes))
     }
 }
 
-fn edit_new(cx: &Context, args: &EditArgs, editor: &Editor) -> Result<(), CommandError> {
-    let path = args.file.as_path();
+fn edit_new(cx: &Context, args: &EditArgs, path: &Path, editor: &Editor) -> Result<(), CommandError> {
     let empty = Source { origin: Origin::File(path.to_path_buf()), bytes: Wiping::default() };
     let format = format_of(&empty, args.input_type, None)?;
     let recipients = args.recipe.check(cx)?.with_services(&args.opening.identity.key_services, cx)?;
     let recipe = recipients.for_file(Some(path)).map_err(CommandError::from)?;
     let example = match format {
-        Format::Yaml => "example_key: example value\n",
-        Format::Json => "{\n\t\"example_key\": \"example value\"\n}\n",
-        Format::Dotenv => "EXAMPLE_KEY=example value\n",
-        Format::Ini => "[example section]\nexample_key = example value\n",
-        Format::Binary => "example value\n",
+        Format::Yaml => "example_key: example value\n".to_owned(),
+        Format::Json => {
+            let indent = recipe.layout.json.map_or_else(|| "\t".to_owned(), |blanks| " ".repeat(blanks));
+            format!("{{\n{indent}\"example_key\": \"example value\"\n}}\n")
+        }
+        Format::Dotenv => "EXAMPLE_KEY=example value\n".to_owned(),
+        Format::Ini => "[example section]\nexample_key = example value\n".to_owned(),
+        Format::Binary => "example value\n".to_owned(),
     };
     let mut recovery = Recovery::of(cx, path);
     let ring = args.opening.identity.sources(cx)?;
-    let kept = earlier_text(cx, args, &mut recovery, &ring, None)?;
+    let kept = earlier_text(cx, args, path, &mut recovery, &ring, None)?;
     let start = kept.unwrap_or_else(|| Wiping::new(example.as_bytes().to_vec()));
-    let work = New { cx, path, format, recipe: &recipe, example };
+    let work = New { cx, path, format, recipe: &recipe, example: &example };
     let workplace = Workplace::new(cx, name_of(path), on_disk(args))?;
     Session { cx, editor, workplace: &workplace, recovery: &recovery, work: &work }
         .run(&start, |encrypted| create_new(path, encrypted, Readers::Everybody))
@@ -216,6 +240,7 @@ fn readable(text: &[u8]) -> Result<&str, CommandError> {
 fn earlier_text(
     cx: &Context,
     args: &EditArgs,
+    path: &Path,
     recovery: &mut Recovery,
     ring: &dyn KeyRing,
     version: Option<&str>,
@@ -223,7 +248,7 @@ fn earlier_text(
     let Some(kept) = recovery.earlier() else {
         if args.recover {
             return Err(CommandError::new(Exit::NoFile, "there is nothing to recover: no earlier edit left anything")
-                .at(args.file.display()));
+                .at(path.display()));
         }
         return Ok(None);
     };
@@ -234,14 +259,14 @@ fn earlier_text(
             let question = format!(
                 "An earlier edit of {} was not written; what was saved in it at {} is kept. [r]ecover it, [f]orget it, or Enter to leave it \
                  and edit the file:",
-                args.file.display(),
+                path.display(),
                 kept.saved.strftime("%Y-%m-%d %H:%M UTC")
             );
             Terminal.line(&question).unwrap_or_else(|| {
                 cx.warn(format_args!(
                     "an earlier edit of {} was not written; what was saved in it is kept: `bulla edit --recover` goes on with it, \
                      `--forget` throws it away",
-                    args.file.display()
+                    path.display()
                 ));
                 String::new()
             })
@@ -249,7 +274,7 @@ fn earlier_text(
     };
     match answer.trim() {
         "r" => {
-            let text = open_kept(cx, args, &kept, ring, version).in_file(&kept.path)?;
+            let text = open_kept(cx, args, path, &kept, ring, version).in_file(&kept.path)?;
             recovery.take_over();
             Ok(Some(text))
         }
@@ -264,6 +289,7 @@ fn earlier_text(
 fn open_kept(
     cx: &Context,
     args: &EditArgs,
+    path: &Path,
     kept: &Kept,
     ring: &dyn KeyRing,
     version: Option<&str>,
@@ -273,14 +299,14 @@ fn open_kept(
     let opened = args.opening.open(&file, ring, &Origin::File(kept.path.clone()), &mut notes)?;
     let document = Document::parse_owned(opened.to_plain(), Format::Json)?;
     let field = |name| document.branches().next()?.get(name)?.as_str();
-    if field("file") != Some(absolute(&args.file).as_str()) {
+    if field("file") != Some(absolute(path).as_str()) {
         return Err(CommandError::new(Exit::Input, "it is of another file"));
     }
     if version.is_some_and(|version| field("of") != Some(version)) {
         cx.warn(format_args!(
             "{} was changed since what is recovered was edited: saving it takes the place of those changes; look with `git diff` \
              afterwards",
-            args.file.display()
+            path.display()
         ));
     }
     let text = field("text").ok_or_else(|| CommandError::new(Exit::Input, "it has no text"))?;

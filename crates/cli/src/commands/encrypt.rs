@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bulla_crypto::EncryptedValue;
-use bulla_doc::{Document, Format, Layout, Node};
+use bulla_doc::{Document, Format, Node};
 use bulla_sops::{EncryptError, Summary};
 use serde_json::json;
 
@@ -15,7 +15,6 @@ use crate::error::CommandError;
 use crate::files::{Readers, Selected, WalkArgs, format_of, read_selected, select};
 use crate::recipients::{NoRecipe, RecipeArgs, Recipients};
 use crate::services::KeyServiceArgs;
-use crate::wait::block_on;
 
 /// Encrypt the values of files; keys, comments and layout stay as they are
 ///
@@ -97,10 +96,10 @@ fn encrypt_one(
     };
     let to = args.input.output_type.map_or(format, Format::from);
     let converted =
-        if to == format { None } else { Some(bulla_sops::convert(&source.bytes, format, to, &Layout::default())?) };
+        if to == format { None } else { Some(bulla_sops::convert(&source.bytes, format, to, &recipe.layout)?) };
     let plain: &[u8] = converted.as_deref().unwrap_or(&source.bytes);
     let mut rng = cx.rng()?;
-    let encrypted = recipe.with(cx, |recipe| block_on(bulla_sops::encrypt(plain, to, recipe, &mut rng)));
+    let encrypted = recipe.encrypt(cx, plain, to, &mut rng);
     let encrypted = match encrypted {
         Err(EncryptError::AlreadyEncrypted(_)) if selected.found => {
             notes.status(format!("{}: passed over, it is encrypted already", source.origin));

@@ -6,13 +6,8 @@ use std::sync::Arc;
 use bulla_crypto::shamir::SplitError;
 use bulla_doc::{Format, Tree};
 use bulla_keys::age::AgeIdentities;
-use bulla_keys::aws::{AwsKeyName, read_context};
-use bulla_keys::azure::AzureKeyName;
-use bulla_keys::gcp::GcpKeyName;
-use bulla_keys::huawei::HuaweiKeyName;
-use bulla_keys::pgp::PgpKeyName;
-use bulla_keys::vault::VaultKeyName;
-use bulla_keys::{KeyName, KeyNameError, KeySources};
+use bulla_keys::aws::read_context;
+use bulla_keys::{KeyName, KeyNameError, KeySources, Source};
 use bulla_sops::rules::{Rule, RuleError};
 use bulla_sops::{
     ConvertError, EncryptError, KeyGroups, Metadata, NothingSelected, Recipe, Selector, SelectorError, SelectorKind,
@@ -124,8 +119,11 @@ impl NewFile {
         let converted = converted(plain, target)?;
         let plain = converted.as_ref().map_or(plain, |converted| converted);
         let mut rng = run.cx.rng().map_err(Failure::from)?;
-        let encrypted = block_on(bulla_sops::encrypt(plain, target.output, &recipe, &mut rng))
-            .map_err(|error| unencryptable(error, target.output))?;
+        let encrypted = match target.output {
+            Format::Binary => block_on(bulla_sops::encrypt_binary(plain, target.indent, &recipe, &mut rng)),
+            format => block_on(bulla_sops::encrypt(plain, format, &recipe, &mut rng)),
+        };
+        let encrypted = encrypted.map_err(|error| unencryptable(error, target.output))?;
         tell(run, &encrypted.summary);
         Ok(encrypted.bytes)
     }
@@ -227,30 +225,17 @@ impl Lists {
     }
 
     fn names(&self, context: &[(String, String)], profile: &str) -> Result<Vec<KeyName>, KeyNameError> {
-        fn each(list: &str) -> impl Iterator<Item = &str> {
-            list.split(',').map(str::trim).filter(|name| !name.is_empty())
-        }
-        let mut names = Vec::new();
-        names.extend(each(&self.kms).map(|arn| KeyName::Aws(AwsKeyName::split(arn, context, profile))));
-        for id in each(&self.gcp) {
-            names.push(KeyName::Gcp(GcpKeyName::from_argument(id)?));
-        }
-        for id in each(&self.huawei) {
-            names.push(KeyName::Huawei(HuaweiKeyName::from_argument(id)?));
-        }
-        for url in each(&self.azure) {
-            names.push(KeyName::Azure(AzureKeyName::from_url(url)?));
-        }
-        for fingerprint in each(&self.pgp) {
-            names.push(KeyName::Pgp(PgpKeyName::from_argument(fingerprint)?));
-        }
-        for uri in each(&self.vault) {
-            names.push(KeyName::Vault(VaultKeyName::from_uri(uri)?));
-        }
-        names.extend(each(&self.age).map(|recipient| KeyName::Age(recipient.to_owned())));
+        let texts = [
+            (Source::Kms, &*self.kms),
+            (Source::GcpKms, &self.gcp),
+            (Source::HcKms, &self.huawei),
+            (Source::AzureKv, &self.azure),
+            (Source::Pgp, &self.pgp),
+            (Source::HcVault, &self.vault),
+            (Source::Age, &self.age),
+        ];
         let mut once: Vec<KeyName> = Vec::new();
-        for name in names {
-            name.check()?;
+        for name in KeyName::from_texts(texts, context, profile)? {
             if !once.contains(&name) {
                 once.push(name);
             }

@@ -23,7 +23,6 @@ use crate::exit::Exit;
 use crate::files::{manifest_format_of_name, read_bytes, replace};
 use crate::git;
 use crate::recipients::{FileRecipe, NoRecipe, RecipeArgs, Recipients};
-use crate::wait::block_on;
 
 use super::staged::{Staged, is_for_one_commit, object_of, restage};
 
@@ -269,8 +268,7 @@ impl Mender<'_> {
         let format =
             manifest_format_of_name(path).ok_or_else(|| CommandError::new(Exit::Usage, "of no known format"))?;
         let mut rng = self.cx.rng()?;
-        let encrypted =
-            recipe.with(self.cx, |recipe| block_on(bulla_sops::encrypt(plain, format, recipe, &mut rng)))?;
+        let encrypted = recipe.encrypt(self.cx, plain, format, &mut rng)?;
         let report = check_file(shown, &encrypted.bytes, self.tree, self.configuration);
         if let Some(left) = report.findings.iter().find(|finding| finding.rule.left_because().is_none()) {
             let place = left.path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default();
