@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds bulla as it is released and the real programs that it is measured beside, and prints the performance table (Markdown, on standard output).
 #
-#   run.sh                what DESIGN asks of files: small, 1 MB, 5 MB; a tree of files, and a reader who leaves it; sealing; looking for plain secrets
+#   run.sh                what DESIGN asks of files: small, 1 MB, 5 MB; a tree of 1,000 files, decrypted, and a reader who leaves it; sealing; looking for plain secrets
 #   run.sh --large        the same with the 10 MB file of 80,000 top-level keys, for which sops takes minutes
 #   run.sh --check        only looking for plain secrets
-#   run.sh --rotate       only the reader who leaves a tree
+#   run.sh --tree         only the tree of files
 #   run.sh --controller   the controllers, on a real API server
 #   run.sh --external     the same for ExternalSecrets, with a real Vault, beside External Secrets (many minutes to build, once)
 set -euo pipefail
@@ -13,7 +13,7 @@ checks/prerequisites.sh rust c go cluster
 case " $* " in
   *" --external "*) sets=(controlplane vault external-secrets) ;;
   *" --controller "*) sets=(controlplane) ;;
-  *" --rotate "*) sets=(tools moto) ;;
+  *" --tree "*) sets=(tools moto) ;;
   *) sets=(tools controlplane moto gitleaks detect-secrets) ;;
 esac
 tests/peers/build.sh "${sets[@]}" >&2

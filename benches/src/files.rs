@@ -20,10 +20,8 @@ struct Work {
     target: Target,
 }
 
-/// Files in the tree that is decrypted as a whole.
-const TREE: usize = 200;
-/// How often that is done.
-const TREE_REPETITIONS: usize = 3;
+/// How often one value of the small file is changed.
+const CHANGES: usize = 21;
 
 pub(crate) fn measure(bulla: &Path, folder: &Path, large: bool, rows: &mut Vec<Row>) {
     let quarter = |times_faster| Target { times_faster, memory: None, memory_part: Some(4.0) };
@@ -45,7 +43,7 @@ pub(crate) fn measure(bulla: &Path, folder: &Path, large: bool, rows: &mut Vec<R
     for work in &works {
         programs.file(work, rows);
     }
-    programs.tree(rows);
+    programs.changes(small, rows);
 }
 
 /// Both programs with one age key, in a folder without configuration.
@@ -133,53 +131,67 @@ impl Programs {
         assert!(same(&plain, &round_trip), "{}: bulla did not give the input back", work.name);
     }
 
-    /// Many small files: sops once for each, as its users do it, against bulla once for all.
-    fn tree(&self, rows: &mut Vec<Row>) {
-        say(&format!("a tree of {TREE} files: decrypting"));
-        let plain = self.folder.join("plain.yaml");
+    /// One value of the small file gets another text: by a command, and in an editor, which is `sed`.
+    fn changes(&self, target: Target, rows: &mut Vec<Row>) {
+        say("50 values: changing one");
+        let (plain, encrypted) = (self.folder.join("plain.yaml"), self.folder.join("changed.yaml"));
+        let old = "# from the service catalogue, part 0\nservice-000000:\n    first: old\n";
         inputs::configuration(&plain, 5, 10, 20).expect("the input can be written");
-        let encrypted = self.folder.join("encrypted.yaml");
+        let rest = fs::read_to_string(&plain).expect("it is there");
+        let rest = rest.lines().skip(2).flat_map(|line| [line, "\n"]).collect::<String>();
+        fs::write(&plain, format!("{old}{rest}")).expect("the input can be written");
         self.encrypt(&self.sops, &plain, &encrypted);
-        let prepare = |name: &str| {
-            let tree = self.folder.join(name);
-            fs::remove_dir_all(&tree).ok();
-            for file in 0..TREE {
-                let folder = tree.join(format!("{:02}", file / 20));
-                fs::create_dir_all(&folder).expect("the tree can be made");
-                fs::copy(&encrypted, folder.join(format!("{file:03}.yaml"))).expect("the tree can be made");
-            }
-            tree
-        };
-        let output = self.folder.join("tree.out");
+        let (by_sops, by_bulla) = (self.folder.join("by-sops.yaml"), self.folder.join("by-bulla.yaml"));
+        let output = self.folder.join("changed.out");
+        let fresh = |file: &Path| fs::copy(&encrypted, file).expect("the file can be copied");
+
+        let (value, json) = (self.folder.join("value"), r#""new""#);
+        fs::write(&value, "new").expect("the value can be written");
         let (theirs, ours) = compare(
-            TREE_REPETITIONS,
+            CHANGES,
             || {
-                let tree = prepare("tree-of-sops");
-                let mut command = self.command(Path::new("/bin/sh"));
-                command.args(["-c", r#"for f in "$1"/*/*.yaml; do "$0" decrypt --in-place "$f" || exit 1; done"#]);
-                command.arg(&self.sops).arg(&tree);
+                fresh(&by_sops);
+                let mut command = self.command(&self.sops);
+                command.arg("set").arg(&by_sops).args([r#"["service-000000"]["first"]"#, json]);
                 run(command, None, &output)
             },
             || {
-                let tree = prepare("tree-of-bulla");
+                fresh(&by_bulla);
                 let mut command = self.command(&self.bulla);
-                command.args(["decrypt", "--in-place"]).arg(&tree);
-                run(command, None, &output)
+                command.arg("set").arg(&by_bulla).arg("service-000000.first");
+                run(command, Some(&value), &output)
             },
         );
-        rows.push(Row {
-            work: format!("decrypt {TREE} files of a tree in place, age"),
-            peer: "sops, once a file",
-            repetitions: TREE_REPETITIONS,
+        let row = |work: &str, theirs, ours| Row {
+            work: format!("{work} of 50 values, 2 KB YAML, age"),
+            peer: "sops",
+            repetitions: CHANGES,
             theirs,
             ours,
-            target: Target { times_faster: 50.0, ..Target::default() },
-        });
-        for file in [0, TREE - 1] {
-            let decrypted = self.folder.join(format!("tree-of-bulla/{:02}/{file:03}.yaml", file / 20));
-            let text = fs::read_to_string(decrypted).expect("bulla left the file there");
-            assert!(!text.contains("ENC["), "bulla did not decrypt file {file} of the tree");
-        }
+            target,
+        };
+        rows.push(row("set one", theirs, ours));
+        self.check_changed(&by_sops, &by_bulla);
+
+        let edit = |program: &Path, file: &Path| {
+            fresh(file);
+            let mut command = self.command(program);
+            command.env("EDITOR", "/bin/sed -i s/old/new/").env("PATH", "/usr/bin:/bin").arg("edit").arg(file);
+            run(command, None, &output)
+        };
+        let (theirs, ours) = compare(CHANGES, || edit(&self.sops, &by_sops), || edit(&self.bulla, &by_bulla));
+        rows.push(row("edit one (`sed` is the editor)", theirs, ours));
+        self.check_changed(&by_sops, &by_bulla);
+    }
+
+    /// Each opens what the other changed, and both changed the same.
+    fn check_changed(&self, by_sops: &Path, by_bulla: &Path) {
+        let (from_sops, from_bulla) = (self.folder.join("from-sops.yaml"), self.folder.join("from-bulla.yaml"));
+        self.decrypt(&self.sops, by_bulla, &from_bulla);
+        self.decrypt(&self.bulla, by_sops, &from_sops);
+        assert!(same(&from_bulla, &from_sops), "sops and bulla changed the file differently");
+        let text = fs::read_to_string(&from_bulla).expect("sops wrote it");
+        assert!(text.contains("first: new\n"), "the value was not changed");
     }
 }
 

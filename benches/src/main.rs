@@ -16,9 +16,9 @@ mod files;
 mod inputs;
 mod manifests;
 mod measure;
-mod rotate;
 mod sealing;
 mod table;
+mod tree;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -38,8 +38,8 @@ struct Options {
     controller: bool,
     /// The controllers that read external stores instead of files.
     external: bool,
-    /// Only a reader who leaves a tree.
-    rotate: bool,
+    /// Only the trees of files.
+    tree: bool,
     /// Only what looks for plain secrets.
     check: bool,
 }
@@ -69,9 +69,9 @@ fn main() -> ExitCode {
         return if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let mut rows: Vec<Row> = Vec::new();
-    rotate::measure(&options.bulla, folder.path(), &mut rows);
+    tree::measure(&options.bulla, folder.path(), &mut rows);
     let (mut checks, mut holds) = (String::new(), true);
-    if !options.rotate {
+    if !options.tree {
         files::measure(&options.bulla, folder.path(), options.large, &mut rows);
         sealing::measure(&options.bulla, folder.path(), &mut rows);
         (checks, holds) = check::measure(&options.bulla, folder.path());
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
     let mut bulla = None;
-    let (mut large, mut controller, mut external, mut rotate, mut check) = (false, false, false, false, false);
+    let (mut large, mut controller, mut external, mut tree, mut check) = (false, false, false, false, false);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
@@ -92,16 +92,16 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options, String> {
             Some("--large") => large = true,
             Some("--controller") => controller = true,
             Some("--external") => external = true,
-            Some("--rotate") => rotate = true,
+            Some("--tree") => tree = true,
             Some("--check") => check = true,
             _ => return Err(format!("unknown argument: {}", argument.display())),
         }
     }
-    let bulla = bulla
-        .ok_or("usage: bulla-benches --bulla PROGRAM [--large | --controller | --external | --rotate | --check]")?;
+    let bulla =
+        bulla.ok_or("usage: bulla-benches --bulla PROGRAM [--large | --controller | --external | --tree | --check]")?;
     // The programs run in other folders.
     let bulla = std::path::absolute(&bulla).map_err(|error| format!("{}: {error}", bulla.display()))?;
-    Ok(Options { bulla, large, controller, external, rotate, check })
+    Ok(Options { bulla, large, controller, external, tree, check })
 }
 
 /// Progress, on standard error: the table alone goes to standard output.
