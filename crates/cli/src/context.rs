@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use rand::SeedableRng as _;
 use rand::rngs::{StdRng, SysRng};
 
-use crate::error::{CommandError, Styles, escape};
+use crate::error::{CommandError, Styles};
 use crate::exit::Exit;
+use crate::shown::escape;
 
 /// What a shell reports for a program that SIGPIPE ended.
 const SIGPIPE: i32 = 128 + 13;

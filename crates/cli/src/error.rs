@@ -19,6 +19,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use crate::exit::Exit;
+use crate::shown::{escape, one_line};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl CommandError {
 
     /// Where it happened. What is said later lies around what was said before, and is not said twice.
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
-        let place = place.to_string();
+        let place = one_line(&place.to_string());
         self.place = Some(match self.place.take() {
             Some(inner) if inner.starts_with(&place) => inner,
             Some(inner) => format!("{place}: {inner}"),
@@ -167,26 +168,6 @@ impl Styles {
     fn paint(self, code: &str, label: &str) -> String {
         format!("\x1b[{code}m{label}\x1b[0m")
     }
-}
-
-/// `text` without control characters, which could move the cursor or start an escape sequence. Line breaks are indented.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.trim_end().chars() {
-        match character {
-            '\n' => escaped.push_str("\n  "),
-            '\t' => escaped.push('\t'),
-            character if character.is_control() => {
-                let _ = write!(escaped, "{}", character.escape_unicode());
-            }
-            // Marks that reorder text: what is shown would not be what is there.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                let _ = write!(escaped, "{}", character.escape_unicode());
-            }
-            character => escaped.push(character),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ mod recipients;
 mod sealing_keys;
 mod secret_data;
 mod services;
+mod shown;
 mod sops;
 mod terminal;
 mod value;

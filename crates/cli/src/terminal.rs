@@ -6,8 +6,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use bulla_crypto::SecretBytes;
 use bulla_keys::age::{PassphraseRequest, Prompt, Purpose};
 
-use crate::error::escape;
 use crate::progress::while_asking;
+use crate::shown::escape;
 
 /// The terminal of the user, if there is one.
 #[derive(Debug, Clone, Copy)]

@@ -148,6 +148,36 @@ fn under_the_name_sops_a_file_that_cannot_be_replaced_is_written_over() {
 }
 
 #[test]
+fn no_name_in_a_file_steers_the_terminal_or_looks_like_a_line_of_ours() {
+    let place = Place::new();
+    place.write("a.yaml", "a: x\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    let hostile = r#""age1\e]0;pwn\a\u009b\u202e\nGroup 2\n  PLAIN      faked""#;
+    let file = place.read("a.yaml").replace(&Keys::shared().alice, hostile);
+    assert!(file.contains(hostile));
+    place.write("a.yaml", &file);
+    place.write(".sops.yaml", format!("creation_rules: [{{age: {}}}]\n", Keys::shared().alice));
+    for line in [
+        "bulla status a.yaml",
+        "bulla status --json a.yaml",
+        "bulla verify a.yaml",
+        "bulla rotate --plan a.yaml",
+        "bulla rotate --plan --json a.yaml",
+        "bulla decrypt a.yaml",
+        "bulla sops decrypt a.yaml",
+        "echo n | bulla sops updatekeys a.yaml",
+    ] {
+        let finished = place.run(line);
+        let said = finished.stdout_text() + &finished.stderr_text();
+        assert!(said.contains("pwn"), "{line}: {said}");
+        let steers = |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
+        assert!(!said.contains(steers), "{line}: {said:?}");
+        let faked = said.lines().any(|line| line.starts_with("Group 2") || line.trim().starts_with("PLAIN"));
+        assert!(!faked, "{line}: {said}");
+    }
+}
+
+#[test]
 fn mode_owner_and_link_stay() {
     let place = Place::new();
     place.write("real/a.yaml", "a: x\n");

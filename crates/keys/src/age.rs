@@ -39,13 +39,14 @@ pub use places::{IdentityKind, Place, Reading, configuration_directory, identity
 pub use prompt::{NoPrompt, PassphraseRequest, Prompt, Purpose};
 pub use source::{IdentitySource, ReadForRecipient, SourceContent};
 
+use crate::one_line::OneLine;
 use crate::{KeyName, MasterKey, Tried, UnwrapError, WrapError, WrappedKey};
 use age::armor::{ArmoredWriter, Format};
 use age::{EncryptError, Encryptor};
 
 /// Why a text is not a recipient of age.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{recipient}` is not an age recipient: {reason}")]
+#[error("`{}` is not an age recipient: {reason}", OneLine(recipient))]
 pub struct RecipientError {
     /// The text, shortened. Recipients are public.
     pub recipient: String,

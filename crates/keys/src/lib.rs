@@ -41,6 +41,7 @@ pub mod gcp;
 pub mod huawei;
 pub mod memory;
 mod name;
+mod one_line;
 mod order;
 pub mod pgp;
 pub mod service;
@@ -55,6 +56,7 @@ use bulla_crypto::SecretBytes;
 use bulla_services::ServiceError;
 pub use bulla_services::Tried;
 pub use name::{KeyName, KeyNameError};
+use one_line::OneLine;
 pub use order::{DecryptionOrder, OrderError};
 use pgp::GpgError;
 pub use sources::{KeySources, Later};
@@ -177,7 +179,7 @@ pub struct KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.source, self.name)
+        write!(f, "{} {}", self.source, OneLine(&self.name))
     }
 }
 

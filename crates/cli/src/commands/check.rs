@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::read_file;
+use crate::shown;
 use fix::{File, FixArgs, fix};
 use select::{Beside, select, shown};
 use staged::{Index, Staged, staged};
@@ -216,10 +217,10 @@ impl Files {
 fn written(reports: &[Report], format: FormatName) -> String {
     match format {
         FormatName::Text => output::text(reports),
-        FormatName::Json => format!("{:#}\n", output::json(reports)),
+        FormatName::Json => shown::json(&output::json(reports)),
         FormatName::Sarif => {
             let about = Sarif { version: env!("CARGO_PKG_VERSION"), documentation: "docs/check.md" };
-            format!("{:#}\n", output::sarif(reports, about))
+            shown::json(&output::sarif(reports, about))
         }
         FormatName::Github => output::annotations(reports),
     }

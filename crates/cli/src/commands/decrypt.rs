@@ -18,6 +18,7 @@ use crate::files::{
 use crate::identities::IdentityArgs;
 use crate::key_path::{PathText, extract, nothing_at};
 use crate::recipients::layout_for;
+use crate::shown::json;
 use crate::wait::block_on;
 
 /// Decrypt SOPS files: to standard output, a file, or in place
@@ -204,7 +205,7 @@ pub(crate) fn decrypt(cx: &Context, args: &DecryptArgs) -> Result<(), Failure> {
     });
     if args.json {
         let list: Vec<_> = found.iter().map(|(file, ())| json!({ "file": file, "action": "decrypted" })).collect();
-        cx.print(format!("{:#}\n", serde_json::Value::Array(list)).as_bytes())?;
+        cx.print(json(&serde_json::Value::Array(list)).as_bytes())?;
     }
     outcome
 }

@@ -15,6 +15,7 @@ use crate::error::CommandError;
 use crate::files::{Readers, Selected, WalkArgs, format_of, read_selected, select};
 use crate::recipients::{NoRecipe, RecipeArgs, Recipients};
 use crate::services::KeyServiceArgs;
+use crate::shown::json;
 
 /// Encrypt the values of files; keys, comments and layout stay as they are
 ///
@@ -73,7 +74,7 @@ pub(crate) fn encrypt(cx: &Context, args: &EncryptArgs) -> Result<(), Failure> {
                 })
             })
             .collect();
-        cx.print(format!("{:#}\n", serde_json::Value::Array(list)).as_bytes())?;
+        cx.print(json(&serde_json::Value::Array(list)).as_bytes())?;
     }
     outcome
 }

@@ -11,10 +11,11 @@ use bulla_services::NamedBy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::context::Context;
-use crate::error::{CommandError, escape};
+use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::identities::IdentityArgs;
 use crate::services;
+use crate::shown::escape;
 
 /// Wrap and unwrap data keys for other programs, with the keys that are here
 ///

@@ -14,6 +14,7 @@ use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
 use crate::files::{Selected, WalkArgs, manifest_format_of, read_selected, replace, select};
 use crate::sealing_keys;
+use crate::shown;
 
 /// Seal the items of SealedSecrets again, for the newest certificate, in place
 ///
@@ -123,6 +124,5 @@ fn as_json(done: &[(String, Resealed)], is_dry: bool) -> String {
         })
     };
     let list: Vec<_> = done.iter().map(file).collect();
-    // Maps with text keys always become JSON.
-    serde_json::to_string_pretty(&list).unwrap_or_default() + "\n"
+    shown::json(&list.into())
 }

@@ -17,6 +17,7 @@ use crate::error::{CommandError, InFile as _};
 use crate::exit::Exit;
 use crate::files::{Selected, Source, WalkArgs, format_of, read_selected, replace, select};
 use crate::recipients::{NoRecipe, RecipeArgs, Recipients};
+use crate::shown::{self, one_line};
 use crate::wait::block_on;
 
 /// Give files a new data key, for whoever the rules name as readers
@@ -245,20 +246,20 @@ fn as_json(entries: &[(String, Entry)], dry: bool) -> String {
         })
     };
     let list: Vec<_> = entries.iter().map(entry).collect();
-    // Maps with text keys always become JSON.
-    serde_json::to_string_pretty(&list).unwrap_or_default() + "\n"
+    shown::json(&list.into())
 }
 
 fn as_text(entries: &[(String, Entry)]) -> String {
     let mut text = String::new();
     for (file, Entry { difference, .. }) in entries.iter().filter(|(_, entry)| entry.rotates) {
-        let _ = writeln!(text, "{file}");
+        let _ = writeln!(text, "{}", one_line(file));
         let lines = [("joins", &difference.joins), ("leaves", &difference.leaves)];
         for (what, key) in lines.iter().flat_map(|(what, keys)| keys.iter().map(move |key| (what, key))) {
             let _ = writeln!(text, "  {what:<7} {key}");
         }
         if let Some(selector) = &difference.selector {
-            let _ = writeln!(text, "  what is encrypted changes; now: {}: {}", selector.kind(), selector.text());
+            let _ =
+                writeln!(text, "  what is encrypted changes; now: {}: {}", selector.kind(), one_line(selector.text()));
         }
         if difference.mac {
             let _ = writeln!(text, "  what the MAC covers changes");

@@ -12,6 +12,7 @@ use crate::commands::decrypt::may_be_encrypted;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::files::{FormatName, Selected, WalkArgs, format_of, read_selected, select};
+use crate::shown::{self, one_line};
 
 /// Tell what is known about encrypted files without a key: who can open them, what is encrypted, when they were written
 ///
@@ -51,7 +52,7 @@ pub(crate) fn status(cx: &Context, args: &StatusArgs) -> Result<(), Failure> {
     });
     let told = if args.json {
         let list: Vec<Json> = found.iter().map(|(file, status)| as_json(file, status.as_ref())).collect();
-        format!("{:#}\n", Json::Array(list))
+        shown::json(&Json::Array(list))
     } else {
         found.iter().map(|(file, status)| as_text(file, status.as_ref())).collect()
     };
@@ -77,6 +78,7 @@ fn needed(metadata: &Metadata) -> usize {
 }
 
 fn as_text(file: &str, status: Option<&Status>) -> String {
+    let file = one_line(file);
     let Some(status) = status else { return format!("{file}\n  not encrypted\n") };
     let metadata = &status.metadata;
     let mut text = format!("{file}\n");
@@ -86,9 +88,9 @@ fn as_text(file: &str, status: Option<&Status>) -> String {
         status.encrypted,
         status.encrypted + status.plain_count + status.unselected,
         metadata.selector.kind(),
-        metadata.selector.text()
+        one_line(metadata.selector.text())
     );
-    let _ = writeln!(text, "  written    {}, format of sops {}", metadata.last_modified, metadata.version);
+    let _ = writeln!(text, "  written    {}, format of sops {}", metadata.last_modified, one_line(&metadata.version));
     for (number, group) in metadata.groups.iter().enumerate() {
         if metadata.groups.len() > 1 {
             let _ =

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::{FormatName, Origin, Selected, WalkArgs, format_of, read_selected, select};
+use crate::shown;
 use crate::wait::block_on;
 
 /// Check that encrypted files are whole: without any key, or with one and the MAC
@@ -97,7 +98,7 @@ pub(crate) fn verify(cx: &Context, args: &VerifyArgs) -> Result<(), Failure> {
     });
     if args.json {
         let list: Vec<Json> = found.iter().map(|(file, report)| as_json(file, report)).collect();
-        cx.print(format!("{:#}\n", Json::Array(list)).as_bytes())?;
+        cx.print(shown::json(&Json::Array(list)).as_bytes())?;
     }
     outcome
 }

@@ -6,8 +6,9 @@
 //! ```
 //! What goes wrong in a library arrives as a [`CommandError`]; each command says which code and which words sops has for it.
 
-use crate::error::{CommandError, escape};
+use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::shown::escape;
 
 use super::go::{Level, log_line, quoted};
 

@@ -19,6 +19,7 @@ use bulla_wipe::Wiping;
 
 use crate::error::CommandError;
 use crate::services::{Bucket, Buckets};
+use crate::shown::one_line;
 
 use super::failure::{Failure, code};
 use super::file::{Target, absolute_of, open, read_encrypted, read_file, sources, warn_of_more};
@@ -99,7 +100,7 @@ impl Publisher<'_> {
         let file = read_encrypted(bytes.clone(), target.input)?;
         let (place, upload) = self.prepare(rule, destination, &name, &target, (&file, bytes))?;
         let absolute = absolute_of(path.as_os_str())?;
-        let question = format!("uploading {} to {place} ? (y/n): ", absolute.display());
+        let question = format!("uploading {} to {place} ? (y/n): ", one_line(&absolute.display().to_string()));
         if !run.flags.is("yes") && !is_confirmed(run, &question)? {
             let message = format!("Publication of {} canceled", absolute.display());
             if run.flags.is("recursive") {

@@ -11,6 +11,7 @@ use bulla_sops::rules::RuleError;
 use bulla_sops::{GroupDifference, KeyGroups};
 
 use crate::files::replace_or_overwrite;
+use crate::shown::one_line;
 use crate::wait::block_on;
 
 use super::failure::{Failure, code};
@@ -45,7 +46,7 @@ pub(super) fn updatekeys(run: &Run<'_>) -> Outcome {
 }
 
 fn update(run: &Run<'_>, configuration: &Configuration, path: &Path, ring: &KeySources<'_>) -> Outcome {
-    let shown = path.display();
+    let shown = one_line(&path.display().to_string());
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Failure::new(code::FAILED, format!("stat {shown}: no such file or directory")));
@@ -117,7 +118,7 @@ pub(super) fn lines(differences: &[GroupDifference]) -> String {
         let _ = writeln!(text, "Group {}", index + 1);
         for (mark, keys) in [("   ", &difference.common), ("+++", &difference.added), ("---", &difference.removed)] {
             for key in keys {
-                let _ = writeln!(text, "{mark} {}", key.name);
+                let _ = writeln!(text, "{mark} {}", one_line(&key.name));
             }
         }
     }

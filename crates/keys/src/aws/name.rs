@@ -1,5 +1,6 @@
 //! Which key of AWS KMS, as whom: as `--kms` and creation rules spell it, and as the fields of the metadata.
 
+use crate::one_line::OneLine;
 use std::fmt;
 
 use bulla_services::aws::is_region;
@@ -31,13 +32,13 @@ pub enum AwsNameError {
         reason: &'static str,
     },
     /// The role is none.
-    #[error("`{role}` is not the ARN of a role, like `arn:aws:iam::123456789012:role/name`")]
+    #[error("`{}` is not the ARN of a role, like `arn:aws:iam::123456789012:role/name`", OneLine(role))]
     Role {
         /// The text, shortened.
         role: String,
     },
     /// The encryption context is none.
-    #[error("`{text}` is not an encryption context, like `app:shop,stage:production`")]
+    #[error("`{}` is not an encryption context, like `app:shop,stage:production`", OneLine(text))]
     Context {
         /// The text, shortened.
         text: String,

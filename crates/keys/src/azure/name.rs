@@ -1,5 +1,6 @@
 //! Which key of which vault of Azure: as a URL, and as the three fields of the metadata.
 
+use crate::one_line::OneLine;
 use std::fmt;
 
 /// A key of a vault. The texts are kept as they are spelt: they are what the metadata holds.
@@ -15,7 +16,7 @@ pub struct AzureKeyName {
 
 /// Why a text names no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` is not the URL of a key, like `https://shop.vault.azure.net/keys/sops/VERSION`: {reason}")]
+#[error("`{}` is not the URL of a key, like `https://shop.vault.azure.net/keys/sops/VERSION`: {reason}", OneLine(url))]
 pub struct AzureNameError {
     /// The text, shortened.
     pub url: String,

@@ -1,5 +1,7 @@
 //! Which key of Google Cloud KMS: its resource id.
 
+use crate::one_line::OneLine;
+
 /// A key, by its resource id as it is spelt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GcpKeyName {
@@ -9,7 +11,10 @@ pub struct GcpKeyName {
 
 /// Why a text names no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{resource_id}` is not the resource id of a key, like `projects/P/locations/L/keyRings/R/cryptoKeys/K`")]
+#[error(
+    "`{}` is not the resource id of a key, like `projects/P/locations/L/keyRings/R/cryptoKeys/K`",
+    OneLine(resource_id)
+)]
 pub struct GcpNameError {
     /// The text, shortened.
     pub resource_id: String,

@@ -1,5 +1,7 @@
 //! Which key of Huawei Cloud KMS: its region and id.
 
+use crate::one_line::OneLine;
+
 /// A key, as it is spelt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HuaweiKeyName {
@@ -9,7 +11,7 @@ pub struct HuaweiKeyName {
 
 /// Why a text names no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{key_id}` is not a key of Huawei Cloud, like `eu-west-101:0d0466b0-e727-4d9c-b35d-f84bb474a37f`")]
+#[error("`{}` is not a key of Huawei Cloud, like `eu-west-101:0d0466b0-e727-4d9c-b35d-f84bb474a37f`", OneLine(key_id))]
 pub struct HuaweiNameError {
     /// The text, shortened.
     pub key_id: String,

@@ -1,5 +1,7 @@
 //! Which OpenPGP key: its fingerprint.
 
+use crate::one_line::OneLine;
+
 /// A key, by its fingerprint as it is spelt; one that ends in `!` names that very subkey.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PgpKeyName {
@@ -9,7 +11,7 @@ pub struct PgpKeyName {
 
 /// Why a text names no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{fingerprint}` is not the fingerprint of an OpenPGP key: {reason}")]
+#[error("`{}` is not the fingerprint of an OpenPGP key: {reason}", OneLine(fingerprint))]
 pub struct PgpNameError {
     /// The text, shortened.
     pub fingerprint: String,

@@ -1,5 +1,6 @@
 //! Which key of which Vault: as a URI, and as the three fields of the metadata.
 
+use crate::one_line::OneLine;
 use std::fmt;
 
 use bulla_services::vault::{Address, AddressError};
@@ -32,7 +33,7 @@ pub enum VaultNameError {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// Engine or key cannot be part of a path.
-    #[error("`{path}` cannot be part of a path of Vault")]
+    #[error("`{}` cannot be part of a path of Vault", OneLine(path))]
     Path {
         /// The text.
         path: String,
