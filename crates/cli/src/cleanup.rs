@@ -16,11 +16,19 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgrp, kill_process, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::child::User;
+
 /// How long an editor may take to save what it has when we are ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-static GUARDED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static GUARDED: Mutex<Vec<Guarded>> = Mutex::new(Vec::new());
 static CHILD: Mutex<Option<(Pid, Manner)>> = Mutex::new(None);
+
+/// A path, and with whose rights it is removed, if not with ours.
+struct Guarded {
+    path: PathBuf,
+    owner: Option<User>,
+}
 
 /// A path that is removed, with everything below it, when this is dropped or a signal ends the program.
 #[derive(Debug)]
@@ -29,7 +37,7 @@ pub(crate) struct Guard(PathBuf);
 /// Guards `path`, which need not exist yet.
 pub(crate) fn guard(path: &Path) -> io::Result<Guard> {
     start()?;
-    lock(&GUARDED).push(path.to_path_buf());
+    lock(&GUARDED).push(Guarded { path: path.to_path_buf(), owner: None });
     Ok(Guard(path.to_path_buf()))
 }
 
@@ -37,12 +45,24 @@ impl Guard {
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
+
+    /// It is this user's from now on. They can put something else in its place, so it is removed with their rights.
+    pub(crate) fn belongs_to(&self, user: &User) {
+        let mut all = lock(&GUARDED);
+        all.iter_mut().filter(|guarded| guarded.path == self.0).for_each(|guarded| guarded.owner = Some(user.clone()));
+    }
+
+    /// Removes it now, if it is still there.
+    pub(crate) fn remove(&self) {
+        let owner = lock(&GUARDED).iter().find(|guarded| guarded.path == self.0).and_then(|it| it.owner.clone());
+        remove(&self.0, owner.as_ref());
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        remove(&self.0);
-        lock(&GUARDED).retain(|path| *path != self.0);
+        self.remove();
+        lock(&GUARDED).retain(|guarded| guarded.path != self.0);
     }
 }
 
@@ -78,13 +98,22 @@ fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes a file, or a directory with everything in it.
-pub(crate) fn remove(path: &Path) {
+/// Removes a file, or a directory with everything in it, with the rights of `owner` if it is theirs. Links are not followed.
+fn remove(path: &Path, owner: Option<&User>) {
     // There is nobody to tell: either it is gone already, or the directory around it is.
-    if path.is_dir() {
-        let _ = fs::remove_dir_all(path);
-    } else {
-        let _ = fs::remove_file(path);
+    let remove = || {
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            let _ = fs::remove_dir_all(path);
+        } else {
+            let _ = fs::remove_file(path);
+        }
+    };
+    if User::take_on(owner, remove).is_err() {
+        // Whoever may not take on their rights could not run anything of theirs either.
+        remove();
+    } else if owner.is_some() {
+        // They may not be allowed to change the directory around theirs. Of ours, this takes what is empty, and no link.
+        let _ = fs::remove_dir(path);
     }
 }
 
@@ -126,7 +155,7 @@ fn listen() -> io::Result<()> {
             }
         });
         let paths = lock(&GUARDED);
-        paths.iter().for_each(|path| remove(path));
+        paths.iter().for_each(|guarded| remove(&guarded.path, guarded.owner.as_ref()));
         // The lock is held to the end, so that nothing new is guarded any more.
         std::process::exit(128 + number);
     })?;

@@ -42,6 +42,7 @@ mod hardening;
 mod identities;
 mod key_path;
 mod manifest;
+mod private_directory;
 mod progress;
 mod recipients;
 mod sealing_keys;

@@ -1,28 +1,25 @@
 //! A plaintext as a file that a program reads, and that is nowhere once the program has ended.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::IntoRawFd as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use bulla_wipe::Wiping;
-use rustix::fs::{CWD, FileType, Mode};
 
 use crate::child::User;
-use crate::cleanup::{self, Guard};
 use crate::context::Context;
 use crate::editing::{OnDisk, Workplace};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::files::fresh_name;
+use crate::private_directory::PrivateDirectory;
 
 /// One file or several, there until this is dropped.
 #[derive(Debug)]
 pub(crate) enum Handover {
     /// A pipe with a name, in a directory of its user: what was read once is gone.
-    Fifo { path: PathBuf, _directory: Guard },
+    Fifo { path: PathBuf, _directory: PrivateDirectory },
     /// Files in memory, or on a disk where that was allowed.
     Files { first: PathBuf, workplace: Workplace },
     /// A file without a name that the program inherits; nothing has to be removed, whatever ends us.
@@ -37,17 +34,15 @@ impl Handover {
     pub(crate) fn fifo(name: &Path, plain: Wiping<Vec<u8>>, user: Option<&User>) -> Result<Self, CommandError> {
         let parent = std::env::temp_dir();
         let failed = |error: io::Error| CommandError::new(Exit::Output, error).at(parent.display());
-        let directory = cleanup::guard(&fresh_name(&parent)).map_err(failed)?;
-        DirBuilder::new().mode(0o700).create(directory.path()).map_err(failed)?;
+        let mut directory = PrivateDirectory::new(&parent).map_err(failed)?;
         let path = directory.path().join(name);
-        make_fifo(&path).map_err(failed)?;
+        let fifo = directory.make_fifo(name).map_err(failed)?;
         if let Some(user) = user {
-            user.give(&path).and_then(|()| user.give(directory.path())).map_err(failed)?;
+            directory.give(user).map_err(failed)?;
         }
-        let target = path.clone();
         // It waits for a reader, and for ever if there is none: it ends with us.
         thread::spawn(move || {
-            let _ = OpenOptions::new().write(true).open(target).and_then(|mut pipe| pipe.write_all(&plain));
+            let _ = fifo.open().and_then(|mut pipe| pipe.write_all(&plain));
         });
         Ok(Self::Fifo { path, _directory: directory })
     }
@@ -65,16 +60,13 @@ impl Handover {
         let mut named = files.iter();
         let (name, plain) =
             named.next().ok_or_else(|| CommandError::new(Exit::Usage, "there is nothing to hand over"))?;
-        let workplace = Workplace::new(cx, name, on_disk)?;
+        let mut workplace = Workplace::new(cx, name, on_disk)?;
         workplace.write(plain)?;
         for (name, plain) in named {
             workplace.write_beside(name, plain)?;
         }
         if let Some(user) = user {
-            let given = fs::read_dir(workplace.directory())
-                .and_then(|entries| entries.into_iter().try_for_each(|entry| user.give(&entry?.path())))
-                .and_then(|()| user.give(workplace.directory()));
-            given.map_err(|error| CommandError::new(Exit::Output, error).at(workplace.directory().display()))?;
+            workplace.give(user)?;
         }
         Ok(Self::Files { first: workplace.file().to_path_buf(), workplace })
     }
@@ -122,14 +114,11 @@ fn memory_file() -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-fn make_fifo(path: &Path) -> io::Result<()> {
-    Ok(rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::child::{Ended, Launch};
+    use std::fs;
     use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 
     fn plain() -> Wiping<Vec<u8>> {

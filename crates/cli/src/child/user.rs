@@ -1,8 +1,12 @@
 //! Another user, for a program that is to run as them: from `/etc/passwd` and `/etc/group`, with all their groups.
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use rustix::fs::{AtFlags, Gid, Uid};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -50,9 +54,15 @@ impl User {
         Some(Self { name: name.to_owned(), home: found[5].into(), uid, gid, groups: all })
     }
 
-    /// Makes them the owner of a file.
-    pub(crate) fn give(&self, path: &Path) -> io::Result<()> {
-        std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
+    /// Makes them the owner of what has this name in a directory; of a link, of the link.
+    pub(crate) fn give(&self, directory: impl AsFd, name: &CStr) -> io::Result<()> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        Ok(rustix::fs::chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Makes them the owner of what is open.
+    pub(crate) fn give_opened(&self, opened: impl AsFd) -> io::Result<()> {
+        Ok(rustix::fs::fchown(opened, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))?)
     }
 
     /// Does `start` with their rights, or with ours if there is no `user`. What is started keeps them; we keep ours.
@@ -79,8 +89,8 @@ impl User {
     #[cfg(target_os = "linux")]
     fn assume(&self) -> io::Result<()> {
         use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-        let groups: Vec<_> = self.groups.iter().map(|group| rustix::process::Gid::from_raw(*group)).collect();
-        let (uid, gid) = (rustix::process::Uid::from_raw(self.uid), rustix::process::Gid::from_raw(self.gid));
+        let groups: Vec<_> = self.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         set_thread_groups(&groups)?;
         set_thread_res_gid(gid, gid, gid)?;
         Ok(set_thread_res_uid(uid, uid, uid)?)
@@ -96,6 +106,7 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn a_user_is_found_with_all_groups() {

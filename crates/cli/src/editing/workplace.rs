@@ -8,27 +8,24 @@
 //! ```
 //! Memory is a file system of the kernel that has no disk (`tmpfs`, `ramfs`), as `statfs` tells: a directory is not believed by its name.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use bulla_wipe::Wiping;
-use rustix::fs::OFlags;
 
-use crate::cleanup::{self, Guard};
+use crate::child::User;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::files::{fresh_name, read_bytes};
+use crate::files::read_bytes;
+use crate::private_directory::PrivateDirectory;
 
 /// Removes the directory when standard input ends, which is when we do. Signals of the terminal are not for it.
 const WARDEN: &str = "trap '' HUP INT QUIT TERM; while read -r _; do :; done; exec rm -rf -- \"$1\"";
-
-/// Links are not followed, and a fifo is not waited for.
-const NO_LINKS: i32 = (OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()).cast_signed();
 
 /// Whether plaintext may lie on a disk where there is no directory in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +39,9 @@ pub(crate) enum OnDisk {
 /// A directory with one file of plaintext.
 #[derive(Debug)]
 pub(crate) struct Workplace {
+    name: PathBuf,
     file: PathBuf,
-    directory: Guard,
+    directory: PrivateDirectory,
     is_in_memory: bool,
     warden: Option<Child>,
 }
@@ -56,11 +54,11 @@ impl Workplace {
     pub(crate) fn new(cx: &Context, name: &Path, on_disk: OnDisk) -> Result<Self, CommandError> {
         let parent = parent(cx, on_disk)?;
         let failed = |error: io::Error| CommandError::new(Exit::Output, error).at(parent.display());
-        let directory = cleanup::guard(&fresh_name(&parent)).map_err(failed)?;
-        DirBuilder::new().mode(0o700).create(directory.path()).map_err(failed)?;
+        let directory = PrivateDirectory::new(&parent).map_err(failed)?;
         let warden = warden(directory.path());
         let is_in_memory = is_in_memory(directory.path());
-        Ok(Self { file: directory.path().join(name), directory, is_in_memory, warden })
+        let file = directory.path().join(name);
+        Ok(Self { name: name.to_path_buf(), file, directory, is_in_memory, warden })
     }
 
     /// The file. It exists once something was written.
@@ -78,7 +76,7 @@ impl Workplace {
     /// # Errors
     /// [`Exit::Output`].
     pub(crate) fn write(&self, text: &[u8]) -> Result<(), CommandError> {
-        write_file(&self.file, text)
+        self.write_beside(&self.name, text).map(drop)
     }
 
     /// Another file in the directory, whose name is no path.
@@ -87,8 +85,26 @@ impl Workplace {
     /// [`Exit::Output`].
     pub(crate) fn write_beside(&self, name: &Path, text: &[u8]) -> Result<PathBuf, CommandError> {
         let path = self.directory.path().join(name);
-        write_file(&path, text)?;
+        let written = self.directory.create(name).and_then(|mut file| file.write_all(text));
+        written.map_err(|error| CommandError::new(Exit::Output, error).at(path.display()))?;
         Ok(path)
+    }
+
+    /// Gives it to `user`, with what is in it. From here on it is removed with their rights, and nothing in it is overwritten: they can
+    /// put something else in its place.
+    ///
+    /// # Errors
+    /// [`Exit::Output`].
+    pub(crate) fn give(&mut self, user: &User) -> Result<(), CommandError> {
+        let given = self.directory.give(user);
+        given.map_err(|error| CommandError::new(Exit::Output, error).at(self.directory.path().display()))?;
+        let theirs = User::take_on(Some(user), || warden(self.directory.path())).ok().flatten();
+        if let Some(mut ours) = std::mem::replace(&mut self.warden, theirs) {
+            // Before its pipe is closed, which is its sign.
+            let _ = ours.kill();
+            let _ = ours.wait();
+        }
+        Ok(())
     }
 
     /// What an editor left in the file: some write a new one in the place of the old one.
@@ -106,18 +122,12 @@ impl Workplace {
     }
 }
 
-fn write_file(path: &Path, text: &[u8]) -> Result<(), CommandError> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text))
-        .map_err(|error| CommandError::new(Exit::Output, error).at(path.display()))
-}
-
 impl Drop for Workplace {
     fn drop(&mut self) {
         if !self.is_in_memory {
-            overwrite(self.directory.path());
+            self.directory.overwrite();
         }
-        cleanup::remove(self.directory.path());
+        self.directory.remove();
         if let Some(mut warden) = self.warden.take() {
             drop(warden.stdin.take());
             let _ = warden.wait();
@@ -125,25 +135,9 @@ impl Drop for Workplace {
     }
 }
 
-/// Overwrites what is in a directory on a disk, backups of editors included.
-fn overwrite(directory: &Path) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        // The directory may be another user's by now, for whom a program ran: what is a link is left alone.
-        let file = OpenOptions::new().write(true).custom_flags(NO_LINKS).open(entry.path());
-        let Ok(mut file) = file else { continue };
-        if let Ok(metadata) = file.metadata()
-            && metadata.is_file()
-            && metadata.nlink() == 1
-        {
-            let zeros = vec![0; usize::try_from(metadata.len()).unwrap_or_default()];
-            let _ = file.write_all(&zeros);
-        }
-    }
-}
-
 /// Where the directory goes.
 fn parent(cx: &Context, on_disk: OnDisk) -> Result<PathBuf, CommandError> {
-    let runtime = cx.variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let runtime = cx.variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && is_ours(path));
     let places: Vec<PathBuf> = runtime.into_iter().chain([PathBuf::from("/dev/shm")]).collect();
     if let Some(place) = places.iter().find(|place| is_in_memory(place) && is_open(place)) {
         return Ok(place.clone());
@@ -158,11 +152,16 @@ fn parent(cx: &Context, on_disk: OnDisk) -> Result<PathBuf, CommandError> {
     }
     let parent = std::env::temp_dir();
     cx.warn(format_args!(
-        "the plaintext lies on a disk, in `{}`, as there is no directory in memory; it is overwritten and removed at the end, yet the \
-         disk may hold copies",
+        "the plaintext lies on a disk, in `{}`, as there is no directory in memory; it is overwritten (unless another user has it, \
+         by `--user`) and removed at the end, yet the disk may hold copies",
         parent.display()
     ));
     Ok(parent)
+}
+
+/// Whoever owns it can replace what is in it: `sudo -E` keeps the variable of another user.
+fn is_ours(place: &Path) -> bool {
+    fs::metadata(place).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
 }
 
 fn is_open(place: &Path) -> bool {
@@ -224,19 +223,6 @@ mod tests {
         let directory = place.directory().to_path_buf();
         drop(place);
         assert!(!directory.exists());
-    }
-
-    #[test]
-    fn what_is_overwritten_is_no_link() {
-        let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let target = elsewhere.path().join("target");
-        fs::write(&target, "stays").unwrap();
-        fs::write(directory.path().join("own"), "goes").unwrap();
-        std::os::unix::fs::symlink(&target, directory.path().join("link")).unwrap();
-        fs::hard_link(&target, directory.path().join("hard")).unwrap();
-        overwrite(directory.path());
-        assert_eq!(fs::read(&target).unwrap(), b"stays");
-        assert_eq!(fs::read(directory.path().join("own")).unwrap(), [0; 4]);
     }
 
     #[test]
