@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead as _, Write as _};
+use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -28,8 +29,14 @@ Examples:
   ssh -R /tmp/keys.sock:$HOME/keys.sock build               and for another host, over SSH
   SOPS_KEYSERVICE=unix:///tmp/keys.sock bulla decrypt FILE  there")]
 pub(crate) struct KeyServiceCommand {
-    /// `tcp` or `unix`
-    #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = "tcp", value_parser = ["tcp", "unix"])]
+    /// `tcp`, one of its versions, or `unix`
+    #[arg(
+        long,
+        visible_alias = "net",
+        value_name = "NETWORK",
+        default_value = "tcp",
+        value_parser = ["tcp", "tcp4", "tcp6", "unix"]
+    )]
     network: String,
 
     /// Where to listen: HOST:PORT, or the path of a socket
@@ -78,7 +85,8 @@ pub(crate) fn keyservice(cx: &Context, args: &KeyServiceCommand) -> Result<(), C
 /// `--network` and `--address` together.
 ///
 /// # Errors
-/// [`Exit::Usage`] if they are no place to listen at.
+/// [`Exit::Usage`] if they are no place to listen at, a network of another name in the words of sops: whoever means a socket of their own
+/// and writes `unxi` is not to serve their keys on a port.
 pub(crate) fn listen_address(network: &str, address: &str) -> Result<ServiceAddress, CommandError> {
     match network {
         // A socket is found again from another directory.
@@ -86,10 +94,31 @@ pub(crate) fn listen_address(network: &str, address: &str) -> Result<ServiceAddr
             Ok(path) => Ok(ServiceAddress::Unix(path)),
             Err(error) => Err(CommandError::new(Exit::Usage, error).at("--address")),
         },
-        // Go's name for every address of the host is none.
-        _ if address.starts_with(':') => Ok(format!("tcp://0.0.0.0{address}").parse()?),
-        _ => Ok(format!("tcp://{address}").parse()?),
+        "tcp" | "tcp4" | "tcp6" => {
+            // Go's name for every address of the host is none.
+            let host = match network {
+                _ if !address.starts_with(':') => "",
+                "tcp6" => "[::]",
+                _ => "0.0.0.0",
+            };
+            let place: ServiceAddress = format!("tcp://{host}{address}").parse()?;
+            if network == "tcp" { Ok(place) } else { of_version(network, place) }
+        }
+        _ => Err(CommandError::new(Exit::Usage, format!("listen {network}: unknown network {network}"))
+            .hint("`unix` is a socket of its owner alone, `tcp` a port that everybody on this host reaches")),
     }
+}
+
+/// The first address of a place that is of this version of IP.
+fn of_version(network: &str, place: ServiceAddress) -> Result<ServiceAddress, CommandError> {
+    let ServiceAddress::Tcp(address) = place else { return Ok(place) };
+    let addresses = address.to_socket_addrs();
+    let mut addresses = addresses.map_err(|error| CommandError::new(Exit::Usage, error).at(&address))?;
+    let found = addresses.find(|address| address.is_ipv6() == (network == "tcp6"));
+    let found = found.map(|address| ServiceAddress::Tcp(address.to_string()));
+    found.ok_or_else(|| {
+        CommandError::new(Exit::Usage, format!("listen {network}: address {address}: no suitable address found"))
+    })
 }
 
 /// Serves with these identities and the services of the environment, until SIGINT, SIGTERM or SIGHUP; the file of a socket is removed then.
@@ -220,10 +249,23 @@ mod tests {
             ("tcp", ":5000", "tcp://0.0.0.0:5000"),
             ("tcp", "[::1]:0", "tcp://[::1]:0"),
             ("unix", "/run/keys.sock", "unix:///run/keys.sock"),
+            ("tcp4", ":5000", "tcp://0.0.0.0:5000"),
+            ("tcp4", "127.0.0.1:5000", "tcp://127.0.0.1:5000"),
+            ("tcp6", ":5000", "tcp://[::]:5000"),
         ] {
             assert_eq!(listen_address(network, address).unwrap().to_string(), expected);
         }
         assert!(listen_address("unix", "keys.sock").unwrap().to_string().starts_with("unix:///"));
         assert!(listen_address("tcp", "5000").is_err());
+        for (network, address, message) in [
+            ("unxi", "/run/keys.sock", "listen unxi: unknown network unxi"),
+            ("unxi", "127.0.0.1:5000", "listen unxi: unknown network unxi"),
+            ("unixpacket", "/run/keys.sock", "listen unixpacket: unknown network unixpacket"),
+            ("", "127.0.0.1:5000", "listen : unknown network "),
+            ("tcp6", "127.0.0.1:5000", "listen tcp6: address 127.0.0.1:5000: no suitable address found"),
+        ] {
+            let error = listen_address(network, address).unwrap_err();
+            assert!(error.sentence().starts_with(message), "{}", error.sentence());
+        }
     }
 }
