@@ -15,13 +15,21 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Gid, Uid, XattrFlags};
+use rustix::io::Errno;
 
 use crate::cleanup::{self, Guard};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::files::read::read_all;
+
+/// How long a lock of somebody else is waited for. One of ours is held while a file is written.
+const LONGEST_LOCK: Duration = Duration::from_secs(5);
+/// How long before it is tried again.
+const LOCK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Who may read a file that did not exist before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +127,8 @@ enum WriteError {
     ReadOnly(#[source] io::Error),
     #[error("was changed by somebody else meanwhile, so it was left as it is")]
     Changed,
+    #[error("somebody holds a lock on it, and did not let go in {} s, so it was left as it is", .0.as_secs())]
+    Locked(Duration),
     #[error("cannot create a file beside it")]
     Draft(#[source] io::Error),
     #[error("cannot give the new file the owner of the old one")]
@@ -147,6 +157,12 @@ impl WriteError {
 fn failed(path: &Path, error: WriteError) -> CommandError {
     let (exit, hint) = match &error {
         WriteError::Changed => (Exit::ChangedMeanwhile, Some("run the command again")),
+        WriteError::Locked(_) => (
+            Exit::ChangedMeanwhile,
+            Some(
+                "another command may be at work on the file: `lslocks` tells which; run the command again when it is done",
+            ),
+        ),
         WriteError::Exists => (Exit::Output, Some("name another file, or move this one away")),
         WriteError::NotRegular => (Exit::Output, Some("leave out `--in-place` to write to standard output")),
         WriteError::Draft(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -184,7 +200,7 @@ fn replace_target(
     if read == Some(content) {
         return Ok(Replaced { changed: false, other_names: false });
     }
-    let (old, metadata) = lock(target)?;
+    let (old, metadata) = lock(target, LONGEST_LOCK)?;
     if let Some(read) = read {
         let now = read_all(&old, metadata.len()).map_err(WriteError::Open)?;
         if *now != *read {
@@ -216,7 +232,7 @@ fn overwrite(target: &Path, old: &File, content: &[u8]) -> Result<(), WriteError
     let file = fs::OpenOptions::new().write(true).open(target).map_err(WriteError::Open)?;
     #[cfg(target_os = "linux")]
     match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, content.len() as u64) {
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INVAL) | Ok(()) => {}
+        Err(Errno::OPNOTSUPP | Errno::INVAL) | Ok(()) => {}
         Err(error) => return Err(WriteError::Write(error.into())),
     }
     let put = |bytes: &[u8]| {
@@ -252,11 +268,18 @@ fn create_target(path: &Path, content: &[u8], readers: Readers) -> Result<(), Wr
     }
 }
 
-/// Opens the file that is at `target` now, under an exclusive lock. Where locks do not work there is none.
-fn lock(target: &Path) -> Result<(File, fs::Metadata), WriteError> {
+/// Opens the file that is at `target` now, under an exclusive lock. Where locks do not work there is none. Whoever may read a file may
+/// lock it, so a lock of somebody else is waited for so long and not for ever.
+fn lock(target: &Path, longest: Duration) -> Result<(File, fs::Metadata), WriteError> {
+    let mut left = longest;
     loop {
         let file = File::open(target).map_err(WriteError::Open)?;
-        let _ = rustix::fs::flock(&file, FlockOperation::LockExclusive);
+        while let Err(Errno::WOULDBLOCK | Errno::INTR) =
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+        {
+            left = left.checked_sub(LOCK_AGAIN).ok_or(WriteError::Locked(longest))?;
+            thread::sleep(LOCK_AGAIN);
+        }
         let locked = file.metadata().map_err(WriteError::Open)?;
         // While we waited, the holder of the lock may have put another file there.
         let current = fs::metadata(target).map_err(WriteError::Open)?;
@@ -313,7 +336,7 @@ impl Draft {
         match nameless(&directory, mode) {
             Ok(file) => return Ok(Self { file, name: None, directory }),
             // The file system, or an old kernel, has no files without a name.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::NOENT) => {}
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
         Self::named(directory, mode)
@@ -371,7 +394,7 @@ impl Draft {
 fn nameless(directory: &Path, mode: u32) -> rustix::io::Result<File> {
     use rustix::fs::{Mode, OFlags};
     if !Path::new("/proc/self/fd").exists() {
-        return Err(rustix::io::Errno::OPNOTSUPP); // it could never be given a name
+        return Err(Errno::OPNOTSUPP); // it could never be given a name
     }
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
     rustix::fs::open(directory, flags, Mode::from_raw_mode(mode)).map(File::from)
@@ -451,7 +474,7 @@ mod tests {
         for round in 0..20 {
             fs::write(&path, "old").unwrap();
             let contents: Vec<String> = (0..8).map(|writer| format!("{round} by {writer}")).collect();
-            let won: Vec<&String> = std::thread::scope(|scope| {
+            let won: Vec<&String> = thread::scope(|scope| {
                 let write = |content: &String| replace(&path, b"old", content.as_bytes()).is_ok();
                 let writers: Vec<_> =
                     contents.iter().map(|content| (content, scope.spawn(move || write(content)))).collect();
@@ -461,6 +484,22 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), *won[0]);
         }
         assert_eq!(names(directory.path()), ["a.yaml"]);
+    }
+
+    #[test]
+    fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.yaml");
+        fs::write(&path, "old").unwrap();
+        let holder = File::open(&path).unwrap();
+        rustix::fs::flock(&holder, FlockOperation::LockShared).unwrap();
+        let error = lock(&path, Duration::from_millis(30)).unwrap_err();
+        assert!(matches!(error, WriteError::Locked(_)));
+        let error = failed(&path, error);
+        assert_eq!(error.exit(), Exit::ChangedMeanwhile);
+        assert!(error.render().contains("somebody holds a lock on it"), "{}", error.render());
+        drop(holder);
+        assert!(lock(&path, Duration::ZERO).is_ok());
     }
 
     #[test]
