@@ -9,6 +9,7 @@
 //! ```
 //! What a program is given is its own then: its environment can be read by its user in `/proc`, and so can ours by root.
 
+mod credentials;
 mod handover;
 mod user;
 
@@ -24,6 +25,7 @@ use crate::cleanup::{self, Manner};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::hardening;
+use credentials::is_credential;
 pub(crate) use handover::Handover;
 pub(crate) use user::User;
 
@@ -38,6 +40,8 @@ pub(crate) struct Launch {
     pub(crate) pristine: bool,
     /// As whom it runs, if not as us.
     pub(crate) user: Option<User>,
+    /// Whether another user gets our environment without the credentials in it.
+    pub(crate) withholds: bool,
 }
 
 /// How a program ended.
@@ -113,6 +117,11 @@ impl Launch {
             command.env_clear();
         }
         if let Some(user) = &self.user {
+            if self.withholds {
+                for (name, _) in std::env::vars_os().filter(|(name, _)| is_credential(name)) {
+                    command.env_remove(name);
+                }
+            }
             command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
         }
         for (name, value) in &self.environment {
@@ -148,7 +157,7 @@ mod tests {
 
     fn launch(line: &str, pristine: bool) -> Launch {
         let environment = vec![("BULLA_TEST_SECRET".into(), SecretBytes::new(b"a b".to_vec()))];
-        Launch { words: shell(line), environment, pristine, user: None }
+        Launch { words: shell(line), environment, pristine, user: None, withholds: true }
     }
 
     #[test]

@@ -414,6 +414,43 @@ fn a_program_runs_as_another_user_with_their_files_and_groups() {
     assert_eq!(as_nobody("--as files", "sh -c 'cat {}/a; test -O {}'"), "hunter2-planted");
     assert_eq!(as_nobody("--as document --fifo", "cat {}"), "a: hunter2-planted\n");
     assert_eq!(as_nobody("--as document --same-process", "cat {}"), "a: hunter2-planted\n");
+
+    let credentials = "export VAULT_TOKEN=t AWS_SECRET_ACCESS_KEY=s GOOGLE_CREDENTIALS={} AWS_REGION=r; cd /;";
+    let shown = "sh -c 'echo $AWS_REGION $VAULT_TOKEN $AWS_SECRET_ACCESS_KEY $GOOGLE_CREDENTIALS $SOPS_AGE_KEY_FILE'";
+    let file = place.path().join("a.yaml").display().to_string();
+    let ran = |command: &str| place.does(&format!("{credentials} {command}"));
+    assert_eq!(ran(&format!("bulla exec --user nobody {file} -- {shown}")), "r\n");
+    assert!(ran(&format!("bulla exec {file} -- {shown}")).starts_with("r t s {} /"), "our own user keeps them");
+    let line = "test -n \"$SOPS_AGE_KEY_FILE\" && echo $VAULT_TOKEN";
+    assert_eq!(ran(&format!("bulla sops exec-env --user nobody {file} '{line}'")), "t\n", "as sops");
+}
+
+#[test]
+fn what_another_user_puts_in_the_place_of_their_directory_stays_as_it_is() {
+    if !is_root() {
+        return; // Only root may.
+    }
+    let place = Place::new();
+    place.write("a.yaml", "a: hunter2-planted\n");
+    place.does("bulla encrypt --in-place --age $ALICE a.yaml");
+    let victim = place.root().join("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("file"), "stays").unwrap();
+    for options in ["", "--fifo"] {
+        let swap = format!("d=$(dirname {{}}); echo $d && mv $d $d.away && ln -s {} $d", victim.display());
+        let file = place.path().join("a.yaml");
+        let line = format!(
+            "cd /; export TMPDIR=/tmp; bulla exec --as document {options} --user nobody {} -- sh -c '{swap}'",
+            file.display()
+        );
+        let directory = place.does(&line);
+        let directory = Path::new(directory.trim());
+        assert_eq!(fs::read(victim.join("file")).unwrap(), b"stays");
+        assert!(!directory.is_symlink(), "the link itself goes");
+        let away = directory.with_extension("tmp.away");
+        assert_eq!(fs::read_dir(&away).unwrap().count(), 0, "the plaintext is gone from where it was moved to");
+        fs::remove_dir(away).unwrap();
+    }
 }
 
 #[test]

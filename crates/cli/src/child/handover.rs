@@ -131,6 +131,7 @@ mod tests {
             environment: Vec::new(),
             pristine: false,
             user: None,
+            withholds: true,
         }
         .run()
         .unwrap()

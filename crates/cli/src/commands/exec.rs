@@ -68,7 +68,7 @@ pub(crate) struct ExecArgs {
     #[arg(long)]
     pristine: bool,
 
-    /// Run the program as this user, with their groups and home
+    /// Run the program as this user, with their groups and home, and without the credentials of our environment
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 
@@ -141,7 +141,7 @@ fn run(cx: &Context, args: &ExecArgs) -> Result<Option<Ended>, CommandError> {
         Some((_, stands_for)) => args.command.iter().map(|word| replace_braces(word, stands_for)).collect(),
         None => args.command.clone(),
     };
-    let launch = Launch { words, environment, pristine: args.pristine, user };
+    let launch = Launch { words, environment, pristine: args.pristine, user, withholds: true };
     if args.same_process {
         return Err(launch.replace());
     }

@@ -42,6 +42,8 @@ pub(super) fn env(run: &Run<'_>) -> Outcome {
         environment: variables(&document)?,
         pristine: run.flags.is("pristine"),
         user: user(run)?,
+        // As sops: whoever relies on it finds it.
+        withholds: false,
     };
     drop(document);
     if run.flags.is("same-process") {
@@ -72,7 +74,7 @@ pub(super) fn file(run: &Run<'_>) -> Outcome {
     };
     let handover = handover.map_err(|error| Failure::from(error).with_code(code::FAILED))?;
     let line = with_path(line, handover.path());
-    let launch = Launch { words: shell(line), environment: Vec::new(), pristine: false, user };
+    let launch = Launch { words: shell(line), environment: Vec::new(), pristine: false, user, withholds: false };
     start(run, &launch)
 }
 
@@ -133,7 +135,15 @@ fn variables(document: &Document) -> Result<Vec<(OsString, SecretBytes)>, Failur
         if key.contains('=') {
             return Err(Failure::new(code::FAILED, format!("cannot use keys with '=' in environment: {key}")));
         }
-        variables.push((OsString::from(key), SecretBytes::new(text_of(&entry.value()))));
+        let value = SecretBytes::new(text_of(&entry.value()));
+        if key.contains('\0') || value.expose_secret().contains(&0) {
+            let key = key.replace('\0', "\\0");
+            return Err(Failure::new(
+                code::FAILED,
+                format!("cannot use a zero byte in environment; offending key {key}"),
+            ));
+        }
+        variables.push((OsString::from(key), value));
     }
     Ok(variables)
 }
@@ -184,6 +194,8 @@ mod tests {
             ("a: {b: c}", "cannot use complex value in environment; offending key a"),
             ("a: []", "cannot use complex value in environment; offending key a"),
             ("a=b: c", "cannot use keys with '=' in environment: a=b"),
+            ("a: b\nc: \"d\\0e\"", "cannot use a zero byte in environment; offending key c"),
+            ("\"a\\0b\": c", "cannot use a zero byte in environment; offending key a\\0b"),
         ] {
             let document = Document::parse(text.as_bytes(), Format::Yaml).unwrap();
             assert_eq!(variables(&document).unwrap_err().message(), message);
