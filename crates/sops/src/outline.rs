@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! walk ─ in document order, `sops` left out ─┬─ { [ } with keys, null, type and length of each value ─┐
-//!                                            └─ each comment: its place, its text                     ├─ Outline ─ nonce of the MAC
+//!                                            └─ each encrypted comment: its place, its text           ├─ Outline ─ nonce of the MAC
 //! ```
-//! With `mac_only_encrypted`, what is not encrypted is for others to change: type and length of encrypted values only, and encrypted
-//! comments without a place. Integers and floats are one type, as SOPS prints the float `1.0` as `1`. Comments in what an alias stands for
+//! Comments that the rule leaves plain are for anybody to change, as under SOPS. With `mac_only_encrypted`, so is all that is not encrypted:
+//! type and length of encrypted values only, and encrypted comments without a place. Integers and floats are one type, as SOPS prints the float `1.0` as `1`. Comments in what an alias stands for
 //! do not count: they are lost when it is written out.
 
 use bulla_crypto::ValueKind;
@@ -42,7 +42,7 @@ impl<'d> Outliner<'d> {
 
     /// Adds the next leaf of the plan, a comment.
     pub(crate) fn comment(&mut self, leaf: &Leaf<'d>, text: &[u8]) {
-        if !self.advance_to(leaf) || (leaf.role == Role::Comment && leaf.node.is_expanded()) {
+        if !self.advance_to(leaf) || !leaf.encrypted || (leaf.role == Role::Comment && leaf.node.is_expanded()) {
             return;
         }
         self.outline.add_comment(&self.values.to_le_bytes());
