@@ -54,7 +54,14 @@ impl KeyServiceArgs {
         let named = self.keyservice.iter().map(|address| address.trim()).filter(|address| !address.is_empty());
         let services = named.map(|address| {
             let address: ServiceAddress = address.parse()?;
-            Ok(KeyService::new(address, Surroundings::new(runtime, random(cx))))
+            let surroundings = Surroundings::new(runtime, random(cx));
+            if cx.is_quiet() || !cx.stderr_is_terminal() {
+                return Ok(KeyService::new(address, surroundings));
+            }
+            Ok(KeyService::telling(address, surroundings, |address| {
+                Context::new(false)
+                    .status(format_args!("Waiting for the key service {address}, which may be asking somebody"));
+            }))
         });
         sources.services = Arc::new(services.collect::<Result<_, ServiceAddressError>>()?);
         sources.is_here = self.enable_local_keyservice;
