@@ -57,7 +57,34 @@ fn sops_opens_what_bulla_encrypts_for_a_key_of_openpgp_and_the_reverse() {
     // Another program in place of gpg.
     place.write("wrapper", "#!/bin/sh\necho \"$@\" >> arguments\nexec gpg \"$@\"\n");
     place.does(&format!("{with} chmod +x wrapper; SOPS_GPG_EXEC=./wrapper bulla decrypt by-bulla.yaml"));
-    assert_eq!(place.read("arguments"), "--status-fd 2 -d\n");
+    assert_eq!(place.read("arguments"), format!("{LISTING}--status-fd 2 -d\n"));
+}
+
+/// What gpg is asked first where a file names several of its keys.
+const LISTING: &str = "--status-fd 2 --batch --with-colons --fingerprint --fingerprint --list-secret-keys\n";
+
+#[test]
+fn of_a_large_team_the_key_that_is_here_is_tried_first() {
+    needs_peers!();
+    let (place, home) = place();
+    let with = with(&home);
+    place.does(&format!("{with} bulla encrypt --pgp {} app.yaml > app.enc.yaml", SOPS_KEYS[0]));
+    let others: String = (1..=120)
+        .map(|number| {
+            format!(
+                "        - created_at: \"2026-01-02T03:04:05Z\"\n          enc: |-\n            -----BEGIN PGP MESSAGE-----\n\n            \
+                 hQ==\n            -----END PGP MESSAGE-----\n          fp: {number:040X}\n"
+            )
+        })
+        .collect();
+    let text = place.read("app.enc.yaml");
+    assert!(text.contains("    pgp:\n"), "{text}");
+    place.write("team.yaml", text.replace("    pgp:\n", &format!("    pgp:\n{others}")));
+    place.write("wrapper", "#!/bin/sh\necho \"$@\" >> arguments\nexec gpg \"$@\"\n");
+    let line = format!("{with} chmod +x wrapper; SOPS_GPG_EXEC=./wrapper bulla decrypt team.yaml");
+    assert_eq!(place.does(&line), PLAIN);
+    assert_eq!(place.read("arguments"), format!("{LISTING}--status-fd 2 -d\n"));
+    assert_eq!(place.does(&format!("{with} sops decrypt team.yaml")), PLAIN);
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod vectors;
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
@@ -59,13 +60,14 @@ pub struct RecipientError {
 pub struct AgeKey {
     recipient: String,
     identities: Arc<AgeIdentities>,
+    started: AtomicUsize,
 }
 
 impl AgeKey {
     /// The key for `recipient`, which is kept as it is spelled; blanks around it are dropped. Whether it is a recipient shows when it
     /// wraps: to unwrap, a file's recipient need not be one that this program knows. [`check_recipient`] tells beforehand.
     pub fn new(recipient: &str, identities: Arc<AgeIdentities>) -> Self {
-        Self { recipient: recipient.trim().to_owned(), identities }
+        Self { recipient: recipient.trim().to_owned(), identities, started: AtomicUsize::new(0) }
     }
 
     /// The recipient, as the metadata spells it.
@@ -90,7 +92,10 @@ impl AgeKey {
     /// # Errors
     /// As [`MasterKey::unwrap`].
     pub fn unwrap_blocking(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
-        self.identities.unwrap(&self.recipient, wrapped)
+        let started = |programs| {
+            self.started.fetch_add(programs, Ordering::Relaxed);
+        };
+        self.identities.unwrap(&self.recipient, wrapped, started)
     }
 
     fn wrap_error(&self, error: &EncryptError) -> WrapError {
@@ -119,6 +124,19 @@ impl MasterKey for AgeKey {
 
     async fn unwrap(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
         self.unwrap_blocking(wrapped)
+    }
+
+    async fn unwrap_quietly(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
+        self.identities.unwrap_quietly(&self.recipient, wrapped)
+    }
+
+    /// Commands that print identities, and plugins.
+    fn started(&self) -> usize {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    async fn is_likely(&self) -> bool {
+        self.identities.fit(&self.recipient)
     }
 
     fn tried(&self) -> Vec<Tried> {

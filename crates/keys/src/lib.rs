@@ -82,6 +82,24 @@ pub trait MasterKey: fmt::Debug + Send + Sync {
     /// [`UnwrapError`].
     async fn unwrap(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError>;
 
+    /// What of [`MasterKey::unwrap`] starts no program, calls no service and asks nobody. `Ok(None)` also where nothing can be done so.
+    ///
+    /// # Errors
+    /// [`UnwrapError`].
+    async fn unwrap_quietly(&self, _: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
+        Ok(None)
+    }
+
+    /// How many programs this key has started to unwrap, and how often a service was called: for who bounds what a file may cause.
+    fn started(&self) -> usize {
+        1
+    }
+
+    /// Whether something that is here fits, as far as that shows without unwrapping: of several keys, such are tried first.
+    async fn is_likely(&self) -> bool {
+        false
+    }
+
     /// Where this key looked for the means to unwrap, and what was there: for the message when no key at all works. Keys that share
     /// their means give the same places, so the reader of several lists drops what repeats.
     fn tried(&self) -> Vec<Tried> {

@@ -10,6 +10,7 @@
 //! OpenPGP is done here. It is run on a thread of its own, is given what it reads and gives what it writes through pipes, and writes no file.
 //!
 //! ```text
+//! several keys             ─▶ gpg --list-secret-keys, once: those that are here are tried first
 //! many files, one key with a passphrase ─▶ one `gpg -d` until the key is open: a person is asked once
 //!                                        └ cancelled, no terminal, no pinentry: the others fail with the same, and ask nobody
 //! ```
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bulla_crypto::SecretBytes;
 use bulla_wipe::Wiping;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 pub use error::{GpgError, HeldBack, Unusable};
 pub use name::{PgpKeyName, PgpNameError};
@@ -51,6 +52,8 @@ pub struct Gpg {
     variables: Vec<(OsString, OsString)>,
     running: Semaphore,
     turns: Mutex<HashMap<String, Arc<Turn>>>,
+    /// The fingerprints of the secret keys that it has, or whose card it knows.
+    secret: OnceCell<Vec<String>>,
 }
 
 /// Who may unwrap with one key: one at a time until it is known to be open.
@@ -75,13 +78,28 @@ impl Gpg {
         variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     ) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { program: program.into(), variables, running: Semaphore::new(AT_ONCE), turns: Mutex::default() }
+        Self {
+            program: program.into(),
+            variables,
+            running: Semaphore::new(AT_ONCE),
+            turns: Mutex::default(),
+            secret: OnceCell::new(),
+        }
     }
 
     fn turn(&self, name: &PgpKeyName) -> Arc<Turn> {
         let mut turns = locked(&self.turns);
         let closed = || Turn { free: Semaphore::new(1), state: Mutex::new(State::Closed) };
         Arc::clone(turns.entry(name.fingerprint.clone()).or_insert_with(|| Arc::new(closed())))
+    }
+
+    /// Whether it has the secret key of this name. It is asked once, for all of them.
+    async fn has_secret(&self, name: &PgpKeyName) -> bool {
+        let digits = name.fingerprint.replace(' ', "");
+        let digits = digits.trim_end_matches('!');
+        let digits = digits.strip_prefix("0x").unwrap_or(digits).to_ascii_uppercase();
+        let fingerprints = self.secret.get_or_init(|| keyring::secret_fingerprints(self)).await;
+        !digits.is_empty() && fingerprints.iter().any(|fingerprint| fingerprint.ends_with(&digits))
     }
 
     /// Runs it. Its status lines are among what it says.
@@ -210,6 +228,10 @@ impl MasterKey for PgpKey {
             return Err(UnwrapError::Malformed(format!("it is longer than {LONGEST_WRAPPED} bytes")));
         }
         Ok(Some(self.decrypt(wrapped).await?))
+    }
+
+    async fn is_likely(&self) -> bool {
+        self.gpg.has_secret(&self.name).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! one group         keys in the order of their kinds ─ the first that unwraps ─▶ data key
 //! several groups    each likewise ─▶ its share; as many as the threshold says ─ shamir::combine ─▶ data key
 //! ```
+//! Of several keys of age or PGP, those that something fits which is here come first: a team of any size is no reason to try sixty others.
 //! Groups with a key of age or PGP come first, or what `decryption_order` says. Once there are enough shares, no other key is asked: SOPS goes on through all groups, with a call or a question for a PIN each.
 
 use std::fmt;
@@ -18,9 +19,10 @@ use bulla_services::NamedBy;
 use crate::metadata::{KeyEntry, Metadata};
 use crate::wrap::needed;
 
-/// So many keys that take a call of a service, or a program, are asked for one file. Whoever writes a file with thousands does not have them
-/// all called by us.
-const MOST_ASKED: usize = 50;
+/// So many keys of services are called for one file. Whoever writes a file with thousands does not have them all called by us.
+const MOST_CALLED: usize = 50;
+/// So many programs are started for one file: gpg, plugins of age, commands that print identities. What needs none is tried all the same.
+const MOST_STARTED: usize = 100;
 
 /// The means of a command to unwrap data keys.
 pub trait KeyRing: fmt::Debug + Sync {
@@ -125,8 +127,11 @@ pub enum KeyReason {
     #[error("the file holds no wrapped data key for it")]
     Empty,
     /// Too many others were asked.
-    #[error("not asked: {MOST_ASKED} other keys were")]
-    TooMany,
+    #[error("not asked: {} other keys were", if *.is_in_a_service { MOST_CALLED } else { MOST_STARTED })]
+    TooMany {
+        /// Whether it would take a call of a service, and not a program.
+        is_in_a_service: bool,
+    },
     /// Nothing that is here opens it.
     #[error("no identity here fits it")]
     NotOurs,
@@ -177,7 +182,7 @@ fn list_groups(groups: &[GroupOutcome]) -> String {
 /// # Errors
 /// [`DataKeyError`], with a reason for every key that was tried.
 pub(crate) async fn data_key(metadata: &Metadata, ring: &dyn KeyRing) -> Result<DataKey, DataKeyError> {
-    let mut unwrapping = Unwrapping { ring, tried: Vec::new(), asked: 0 };
+    let mut unwrapping = Unwrapping { ring, tried: Vec::new(), called: 0, started: 0 };
     if let [group] = metadata.groups.as_slice() {
         let unwrapped = unwrapping.group(group, DataKey::LENGTH).await;
         return match unwrapped {
@@ -217,9 +222,14 @@ struct Unwrapping<'r> {
     ring: &'r dyn KeyRing,
     /// Where keys that did not work looked for their means.
     tried: Vec<Tried>,
-    /// How many keys were asked that are not of age.
-    asked: usize,
+    /// How often services were called.
+    called: usize,
+    /// How many programs were started.
+    started: usize,
 }
+
+/// A key of the file, and the means for it.
+type Candidate<'e> = (&'e KeyEntry, Option<Box<dyn MasterKey>>);
 
 impl Unwrapping<'_> {
     /// The place of a key's kind in the order; those that are not in it come last.
@@ -234,27 +244,55 @@ impl Unwrapping<'_> {
         entries.sort_by_key(|entry| self.rank(entry));
 
         let mut failures = Vec::new();
-        for entry in entries {
-            match self.entry(entry, length).await {
-                Ok(secret) => return (Some((entry.id(), secret)), failures),
-                Err(reason) => failures.push(KeyFailure { id: entry.id(), reason }),
+        for of_one_kind in entries.chunk_by(|one, other| one.source() == other.source()) {
+            for (entry, key) in self.likely_first(of_one_kind).await {
+                match self.entry(entry, key, length).await {
+                    Ok(secret) => return (Some((entry.id(), secret)), failures),
+                    Err(reason) => failures.push(KeyFailure { id: entry.id(), reason }),
+                }
             }
         }
         (None, failures)
     }
 
-    async fn entry(&mut self, entry: &KeyEntry, length: usize) -> Result<SecretBytes, KeyReason> {
-        if entry.source() != Source::Age {
-            self.asked += 1;
-            if self.asked > MOST_ASKED {
-                return Err(KeyReason::TooMany);
-            }
+    /// The same entries; of age and PGP, those first that something fits which is here.
+    async fn likely_first<'e>(&self, entries: &[&'e KeyEntry]) -> Vec<Candidate<'e>> {
+        let (mut likely, mut others) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let key = self.ring.master_key(entry);
+            let is_likely = match &key {
+                Some(key) if entries.len() > 1 && !entry.source().is_in_a_service() => key.is_likely().await,
+                _ => false,
+            };
+            if is_likely { &mut likely } else { &mut others }.push((*entry, key));
         }
-        let key = self.ring.master_key(entry).ok_or(KeyReason::Unsupported)?;
+        likely.extend(others);
+        likely
+    }
+
+    async fn entry(
+        &mut self,
+        entry: &KeyEntry,
+        key: Option<Box<dyn MasterKey>>,
+        length: usize,
+    ) -> Result<SecretBytes, KeyReason> {
+        let key = key.ok_or(KeyReason::Unsupported)?;
         if entry.wrapped().as_str().is_empty() {
             return Err(KeyReason::Empty);
         }
-        let outcome = key.unwrap(entry.wrapped()).await;
+        let is_in_a_service = entry.source().is_in_a_service();
+        let (count, most) =
+            if is_in_a_service { (&mut self.called, MOST_CALLED) } else { (&mut self.started, MOST_STARTED) };
+        let outcome = if *count < most {
+            let outcome = key.unwrap(entry.wrapped()).await;
+            *count += key.started();
+            outcome
+        } else {
+            match key.unwrap_quietly(entry.wrapped()).await {
+                Ok(None) => return Err(KeyReason::TooMany { is_in_a_service }),
+                outcome => outcome,
+            }
+        };
         if !matches!(outcome, Ok(Some(_))) {
             for place in key.tried() {
                 if !self.tried.contains(&place) {
@@ -344,11 +382,104 @@ mod tests {
         let enc = wrapped(Source::Kms, "last", 32).await;
         let list = |count: usize| -> String { (0..count).map(|_| "{arn: fails, enc: x}, ").collect() };
         let ring = ring(&[(Source::Kms, "fails", Behaviour::Fails), (Source::Kms, "last", Behaviour::Works)]);
-        let most = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_ASKED - 1)));
+        let most = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_CALLED - 1)));
         assert!(data_key(&most, &ring).await.is_ok());
-        let more = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_ASKED)));
+        let more = metadata(&format!("kms: [{}{{arn: last, enc: {enc}}}]", list(MOST_CALLED)));
         let error = data_key(&more, &ring).await.unwrap_err().to_string();
         assert!(error.ends_with("kms last: not asked: 50 other keys were"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn neither_does_it_have_thousands_of_programs_started_and_what_is_here_comes_first() {
+        let enc = wrapped(Source::Pgp, "ours", 32).await;
+        let list = |count: usize| -> String { (0..count).map(|_| "{fp: theirs, enc: x}, ").collect() };
+        let metadata = metadata(&format!("pgp: [{}{{fp: ours, enc: {enc}}}]", list(MOST_STARTED)));
+        let fakes = || {
+            let keys = [(Source::Pgp, "theirs", Behaviour::Fails), (Source::Pgp, "ours", Behaviour::Works)];
+            ring(&keys)
+        };
+        let error = data_key(&metadata, &fakes()).await.unwrap_err().to_string();
+        assert!(error.ends_with("pgp ours: not asked: 100 other keys were"), "{error}");
+        assert!(data_key(&metadata, &Knowing(fakes(), "ours")).await.is_ok());
+    }
+
+    /// Has a key of which it knows that it has it.
+    #[derive(Debug)]
+    struct Knowing(Fakes, &'static str);
+
+    #[derive(Debug)]
+    struct Known(Box<dyn MasterKey>, bool);
+
+    impl KeyRing for Knowing {
+        fn master_key(&self, entry: &KeyEntry) -> Option<Box<dyn MasterKey>> {
+            Some(Box::new(Known(self.0.master_key(entry)?, entry.id().name == self.1)))
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl MasterKey for Known {
+        fn name(&self) -> KeyName {
+            self.0.name()
+        }
+
+        async fn wrap(&self, secret: &SecretBytes) -> Result<bulla_keys::WrappedKey, bulla_keys::WrapError> {
+            self.0.wrap(secret).await
+        }
+
+        async fn unwrap(&self, wrapped: &bulla_keys::WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
+            assert!(self.1, "no other key is tried");
+            self.0.unwrap(wrapped).await
+        }
+
+        async fn is_likely(&self) -> bool {
+            self.1
+        }
+    }
+
+    #[tokio::test]
+    async fn commands_and_plugins_are_started_a_bounded_number_of_times_and_ready_identities_used_all_the_same() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        use bulla_keys::age::{IdentityKind, IdentitySource, KeyKind, NoPrompt, SourceContent, generate_identity};
+
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let command = move |_: &str| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Err("it fails".to_owned())
+        };
+        let [ours, theirs] =
+            [1, 2].map(|seed| generate_identity(KeyKind::X25519, &mut rand::rngs::StdRng::seed_from_u64(seed)));
+        let source = |name: &str, content| IdentitySource {
+            name: name.to_owned(),
+            kind: IdentityKind::Age { several_per_line: false },
+            content,
+        };
+        let identity = ours.to_file("");
+        let identities = Arc::new(AgeIdentities::new(
+            vec![
+                source("ready", SourceContent::Found(identity)),
+                source("command", SourceContent::Deferred(Arc::new(command))),
+            ],
+            Arc::new(NoPrompt),
+        ));
+        let wrap = |recipient: &str| {
+            let key = AgeKey::new(recipient, Arc::clone(&identities));
+            key.wrap_blocking(&SecretBytes::new(vec![7; 32])).unwrap().into_string()
+        };
+        let foreign = wrap(&theirs.recipient);
+        let entry = |name: &str, enc: &str| format!("{{recipient: '{name}', enc: {enc:?}}}, ");
+        let others: String = (0..300).map(|number| entry(&format!("{}{number}", theirs.recipient), &foreign)).collect();
+        assert!(data_key(&metadata(&format!("age: [{others}]")), &identities).await.is_err());
+        assert_eq!(runs.load(Ordering::SeqCst), MOST_STARTED);
+        // Under a name that does not show whose it is.
+        let hidden = entry("age1hidden", &wrap(&ours.recipient));
+        assert!(data_key(&metadata(&format!("age: [{others}{hidden}]")), &identities).await.is_ok());
+        assert_eq!(runs.load(Ordering::SeqCst), 2 * MOST_STARTED, "what ran is remembered, so others had their turn");
+        let known = entry(&ours.recipient, &wrap(&ours.recipient));
+        let stranger = entry("age1stranger", &foreign);
+        assert!(data_key(&metadata(&format!("age: [{stranger}{known}]")), &identities).await.is_ok());
+        assert_eq!(runs.load(Ordering::SeqCst), 2 * MOST_STARTED, "nothing ran for the stranger");
     }
 
     /// Metadata of groups, each of keys of PGP with the share of `secret` for the group.

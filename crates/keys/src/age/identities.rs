@@ -11,10 +11,11 @@
 //! They are tried in that order of trouble, and within it in the order of the sources. A source that cannot be read or parsed stops
 //! nothing: it is named if nothing else fits. Source of the rules: sops 3.13.3 `age/keysource.go`, `age/encrypted_keys.go`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Read as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use age::{DecryptError, Decryptor};
 use age_core::format::{FileKey, Stanza};
@@ -36,13 +37,21 @@ const LONGEST_SECRET: usize = 4096;
 pub struct AgeIdentities {
     sources: Vec<Source>,
     prompt: Arc<dyn Prompt>,
+    /// What [`AgeIdentities::fit`] looks in.
+    likely: OnceLock<Likely>,
+}
+
+/// Whose files these identities may open.
+struct Likely {
+    recipients: HashSet<String>,
+    plugins: HashSet<String>,
 }
 
 impl AgeIdentities {
     /// Reads the sources, in order. Nothing is asked yet, and no command is run.
     pub fn new(sources: Vec<IdentitySource>, prompt: Arc<dyn Prompt>) -> Self {
         let sources = sources.into_iter().map(Source::read).collect();
-        Self { sources, prompt }
+        Self { sources, prompt, likely: OnceLock::new() }
     }
 
     /// None at all: for commands that only encrypt.
@@ -65,20 +74,65 @@ impl AgeIdentities {
         ready.flatten().filter_map(Identity::recipient).collect()
     }
 
+    /// Whether one of the identities that are ready is for this recipient, or a plugin among them is its plugin.
+    pub(super) fn fit(&self, recipient: &str) -> bool {
+        let likely = self.likely.get_or_init(|| Likely {
+            recipients: self.recipients().into_iter().collect(),
+            plugins: self.plugins().collect(),
+        });
+        // An SSH key may have a comment behind it; a plugin's recipient is `age1NAME1…`.
+        let without_comment = recipient.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        let plugin = recipient.strip_prefix("age1").and_then(|rest| rest.rsplit_once('1')).map(|(name, _)| name);
+        likely.recipients.contains(&without_comment) || plugin.is_some_and(|name| likely.plugins.contains(name))
+    }
+
+    fn plugins(&self) -> impl Iterator<Item = String> {
+        let ready = self.sources.iter().filter_map(|source| match &source.state {
+            State::Ready(identities) => Some(identities),
+            _ => None,
+        });
+        ready.flatten().filter_map(|identity| match identity {
+            Identity::Plugin(identity) => Some(identity.plugin().to_owned()),
+            _ => None,
+        })
+    }
+
     /// Who is asked.
     pub(super) fn prompt(&self) -> Arc<dyn Prompt> {
         Arc::clone(&self.prompt)
     }
 
-    /// Opens what was encrypted to one of these identities. See [`crate::MasterKey::unwrap`].
-    pub(super) fn unwrap(&self, recipient: &str, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
+    /// Opens what was encrypted to one of these identities, and tells how many programs were started for that. See
+    /// [`crate::MasterKey::unwrap`].
+    pub(super) fn unwrap(
+        &self,
+        recipient: &str,
+        wrapped: &WrappedKey,
+        started: impl FnOnce(usize),
+    ) -> Result<Option<SecretBytes>, UnwrapError> {
+        let attempt = Attempt::new(self, recipient);
+        let outcome = self.open(&attempt, wrapped);
+        started(attempt.started.get());
+        outcome
+    }
+
+    /// The same with what is ready. See [`crate::MasterKey::unwrap_quietly`].
+    pub(super) fn unwrap_quietly(
+        &self,
+        recipient: &str,
+        wrapped: &WrappedKey,
+    ) -> Result<Option<SecretBytes>, UnwrapError> {
+        self.open(&Attempt { is_quiet: true, ..Attempt::new(self, recipient) }, wrapped)
+    }
+
+    fn open(&self, attempt: &Attempt<'_>, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
         let malformed = |error: &DecryptError| UnwrapError::Malformed(reason(error));
         let decryptor =
             Decryptor::new_buffered(reader(wrapped.as_str().as_bytes())).map_err(|error| malformed(&error))?;
-        let attempt = Attempt::new(self, recipient);
-        let stream = match decryptor.decrypt(std::iter::once(&attempt as &dyn age::Identity)) {
+        let stream = match decryptor.decrypt(std::iter::once(attempt as &dyn age::Identity)) {
             Ok(stream) => stream,
-            Err(DecryptError::NoMatchingKeys) => return self.no_match(&attempt.faults.into_inner()),
+            Err(DecryptError::NoMatchingKeys) if attempt.is_quiet => return Ok(None),
+            Err(DecryptError::NoMatchingKeys) => return self.no_match(&attempt.faults.borrow()),
             Err(DecryptError::DecryptionFailed | DecryptError::InvalidMac) => return Err(UnwrapError::Damaged),
             Err(error) => return Err(malformed(&error)),
         };
@@ -131,6 +185,10 @@ pub(super) struct Attempt<'a> {
     identities: &'a AgeIdentities,
     recipient: &'a str,
     faults: RefCell<Vec<(String, String)>>,
+    /// How many programs were started.
+    started: Cell<usize>,
+    /// With what is ready only.
+    is_quiet: bool,
 }
 
 /// The outcome of an identity, as the `age` crate has it: `None` if it does not fit.
@@ -145,9 +203,11 @@ impl age::Identity for Attempt<'_> {
         let sources = &self.identities.sources;
         let deferred = || sources.iter().filter_map(|source| self.run(source));
         // Silent ones first, and the person last.
-        sources
-            .iter()
-            .find_map(|source| self.ready(source, stanzas))
+        let ready = sources.iter().find_map(|source| self.ready(source, stanzas));
+        if self.is_quiet {
+            return ready;
+        }
+        ready
             .or_else(|| deferred().find_map(|source| self.ready(&source, stanzas)))
             .or_else(|| sources.iter().find_map(|source| self.plugins(source, stanzas)))
             .or_else(|| deferred().find_map(|source| self.plugins(&source, stanzas)))
@@ -159,7 +219,7 @@ impl age::Identity for Attempt<'_> {
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(identities: &'a AgeIdentities, recipient: &'a str) -> Self {
-        Self { identities, recipient, faults: RefCell::default() }
+        Self { identities, recipient, faults: RefCell::default(), started: Cell::default(), is_quiet: false }
     }
 
     fn fault(&self, source: &str, reason: String) {
@@ -193,6 +253,7 @@ impl<'a> Attempt<'a> {
     fn plugin(&self, source: &str, identity: &age::plugin::Identity, stanzas: &[Stanza]) -> Outcome {
         let name = identity.plugin();
         let callbacks = PluginCallbacks { prompt: Arc::clone(&self.identities.prompt), plugin: name.to_owned() };
+        self.started.update(|programs| programs + 1);
         let outcome = age::plugin::IdentityPluginV1::new(name, std::slice::from_ref(identity), callbacks)
             .map_err(DecryptError::PluginResolve)
             .map_or_else(|error| Some(Err(error)), |plugin| age::Identity::unwrap_stanzas(&plugin, stanzas));
@@ -282,6 +343,7 @@ impl<'a> Attempt<'a> {
         let State::Deferred(read, cache) = &source.state else { return None };
         let mut cache = locked(cache);
         let known = cache.entry(self.recipient.to_owned()).or_insert_with(|| {
+            self.started.update(|programs| programs + 1);
             let content = match read(self.recipient) {
                 Ok(content) => SourceContent::Found(content),
                 Err(why) => SourceContent::Unreadable(why),

@@ -1,4 +1,4 @@
-//! What gpg's keyring has of a key: asked when something failed, to say why.
+//! What gpg's keyring has of a key: asked when something failed, to say why, and which secret keys there are.
 //!
 //! ```text
 //! gpg --batch --with-colons --list-keys FP          pub:e:2048:1:749EF6D02769C300:CREATED:EXPIRES::u:::sc:
@@ -31,11 +31,26 @@ pub(super) async fn why_no_secret_key(gpg: &Gpg, fingerprint: &str, of: Vec<Stri
     GpgError::NoSecretKey { of, why }
 }
 
-/// A listing; `None` if there is nothing.
+/// The fingerprints of all secret keys and their subkeys, those on cards included. None if gpg does not tell.
+pub(super) async fn secret_fingerprints(gpg: &Gpg) -> Vec<String> {
+    // Without it, versions before 2.1 tell the fingerprints of keys only.
+    let arguments = ["--batch", "--with-colons", "--fingerprint", "--fingerprint", "--list-secret-keys"];
+    let listing = listing(gpg, arguments.map(str::to_owned).to_vec()).await.unwrap_or_default();
+    fingerprints(&listing)
+}
+
+fn fingerprints(listing: &str) -> Vec<String> {
+    Record::all(listing, &["fpr"]).map(|record| record.field(10).to_ascii_uppercase()).collect()
+}
+
+/// A listing of one key; `None` if there is nothing.
 async fn list(gpg: &Gpg, what: &str, fingerprint: &str) -> Option<String> {
     // The `!` of a subkey leaves it alone in the listing.
     let fingerprint = fingerprint.trim_end_matches('!');
-    let arguments = ["--batch", "--with-colons", what, fingerprint].map(str::to_owned).to_vec();
+    listing(gpg, ["--batch", "--with-colons", what, fingerprint].map(str::to_owned).to_vec()).await
+}
+
+async fn listing(gpg: &Gpg, arguments: Vec<String>) -> Option<String> {
     let ended = gpg.run(arguments, Wiping::default(), LONGEST).await.ok()?;
     let listing = String::from_utf8_lossy(&ended.output).into_owned();
     (ended.succeeded && !listing.is_empty()).then_some(listing)
@@ -109,6 +124,16 @@ mod tests {
         ] {
             assert_eq!(unusable(listing), expected, "{listing}");
         }
+    }
+
+    #[test]
+    fn the_fingerprints_of_keys_and_subkeys_are_listed() {
+        let listing = "sec:-:2048:1:3D16CEE4A27381B4:1567113565:::-:::scESC:::+:::23::0:\n\
+            fpr:::::::::FBC7B9E2A4F9289AC0C1D4843D16CEE4A27381B4:\nuid:-::::1567113565::0::a:b::::::::::0:\n\
+            ssb:-:2048:1:25294A17CD90507F:1567113565::::::e:::+:::23:\n\
+            fpr:::::::::71D962851765394F76DB9CFC25294A17CD90507F:\n";
+        let expected = ["FBC7B9E2A4F9289AC0C1D4843D16CEE4A27381B4", "71D962851765394F76DB9CFC25294A17CD90507F"];
+        assert_eq!(fingerprints(listing), expected);
     }
 
     #[test]

@@ -96,6 +96,24 @@ impl MasterKey for FirstOf {
         }
     }
 
+    async fn unwrap_quietly(&self, wrapped: &WrappedKey) -> Result<Option<SecretBytes>, UnwrapError> {
+        match &self.here {
+            None => Ok(None),
+            Some(here) => here.unwrap_quietly(wrapped).await,
+        }
+    }
+
+    fn started(&self) -> usize {
+        self.here.as_ref().map_or(0, |here| here.started()) + self.there.started()
+    }
+
+    async fn is_likely(&self) -> bool {
+        match &self.here {
+            None => false,
+            Some(here) => here.is_likely().await,
+        }
+    }
+
     fn tried(&self) -> Vec<Tried> {
         self.here.as_ref().map(|here| here.tried()).unwrap_or_default()
     }
