@@ -163,8 +163,8 @@ fn no_name_in_a_file_steers_the_terminal_or_looks_like_a_line_of_ours() {
         "bulla verify a.yaml",
         "bulla rotate --plan a.yaml",
         "bulla rotate --plan --json a.yaml",
-        "bulla decrypt a.yaml",
-        "bulla sops decrypt a.yaml",
+        "SOPS_AGE_KEY_FILE=$KEYS/bob.key bulla decrypt a.yaml",
+        "SOPS_AGE_KEY_FILE=$KEYS/bob.key bulla sops decrypt a.yaml",
         "echo n | bulla sops updatekeys a.yaml",
     ] {
         let finished = place.run(line);

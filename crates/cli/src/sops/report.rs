@@ -12,6 +12,8 @@
 
 use bulla_sops::{DataKeyError, GroupOutcome, KeyFailure};
 
+use crate::shown::one_line;
+
 use super::failure::{Failure, code};
 use super::go::wrapped;
 
@@ -61,5 +63,5 @@ fn group(number: usize, failures: &[KeyFailure]) -> String {
 
 fn key(failure: &KeyFailure) -> String {
     let reason = wrapped(&failure.reason.to_string(), REASON).replace('\n', "\n      | ");
-    format!("  {}: FAILED\n    - | {reason}", failure.id.name)
+    format!("  {}: FAILED\n    - | {reason}", one_line(&failure.id.name))
 }
