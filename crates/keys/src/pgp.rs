@@ -25,6 +25,7 @@ mod said;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -127,12 +128,14 @@ impl fmt::Debug for Gpg {
 pub struct PgpKey {
     name: PgpKeyName,
     gpg: Arc<Gpg>,
+    /// How often gpg ran to unwrap.
+    started: AtomicUsize,
 }
 
 impl PgpKey {
     /// The key of this name. Whether it is one shows when it is used; [`PgpKeyName::check`] tells beforehand.
     pub fn new(name: PgpKeyName, gpg: Arc<Gpg>) -> Self {
-        Self { name, gpg }
+        Self { name, gpg, started: AtomicUsize::new(0) }
     }
 
     async fn encrypt(&self, secret: &SecretBytes) -> Result<String, GpgError> {
@@ -159,6 +162,7 @@ impl PgpKey {
         }
         let input = Wiping::new(wrapped.as_str().as_bytes().to_vec());
         let ended = self.gpg.run(vec!["-d".to_owned()], input, LONGEST_SECRET).await?;
+        self.started.fetch_add(1, Ordering::Relaxed);
         if ended.succeeded {
             turn.is_open();
             if ended.output.is_empty() {
@@ -228,6 +232,10 @@ impl MasterKey for PgpKey {
             return Err(UnwrapError::Malformed(format!("it is longer than {LONGEST_WRAPPED} bytes")));
         }
         Ok(Some(self.decrypt(wrapped).await?))
+    }
+
+    fn started(&self) -> usize {
+        self.started.load(Ordering::Relaxed)
     }
 
     async fn is_likely(&self) -> bool {

@@ -253,9 +253,9 @@ impl<'a> Attempt<'a> {
     fn plugin(&self, source: &str, identity: &age::plugin::Identity, stanzas: &[Stanza]) -> Outcome {
         let name = identity.plugin();
         let callbacks = PluginCallbacks { prompt: Arc::clone(&self.identities.prompt), plugin: name.to_owned() };
-        self.started.update(|programs| programs + 1);
         let outcome = age::plugin::IdentityPluginV1::new(name, std::slice::from_ref(identity), callbacks)
             .map_err(DecryptError::PluginResolve)
+            .inspect(|_| self.started.update(|programs| programs + 1))
             .map_or_else(|error| Some(Err(error)), |plugin| age::Identity::unwrap_stanzas(&plugin, stanzas));
         match outcome {
             Some(Err(error)) => {
