@@ -258,7 +258,12 @@ fn create_target(path: &Path, content: &[u8], readers: Readers) -> Result<(), Wr
             let mut file = fs::OpenOptions::new().write(true).open(path).map_err(WriteError::Open)?;
             file.write_all(content).map_err(WriteError::Write)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+        // The link stays, and what it leads to is made; a chain of links ends somewhere, or the system says that it does not.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            let target = fs::read_link(path).map_err(WriteError::Open)?;
+            create_target(&path.parent().unwrap_or(Path::new("")).join(target), content, readers)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut draft = Draft::beside(path, readers.mode()).map_err(WriteError::Draft)?;
             draft.file.write_all(content).map_err(WriteError::Write)?;
             draft.file.sync_all().map_err(WriteError::Write)?;
@@ -543,5 +548,20 @@ mod tests {
         assert_eq!(names(directory.path()), ["key.txt", "new.txt"]);
         assert_eq!(create(directory.path(), b"x", Readers::Owner).unwrap_err().exit(), Exit::Output);
         create(Path::new("/dev/null"), b"x", Readers::Owner).unwrap();
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_made_beside_what_it_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, directory.path().join(name)).unwrap();
+        fs::create_dir(directory.path().join("deep")).unwrap();
+        link("deep/second", "first");
+        link("../real", "deep/second");
+        link("b", "a");
+        link("a", "b");
+        create(&directory.path().join("first"), b"x", Readers::Owner).unwrap();
+        assert_eq!(fs::read(directory.path().join("real")).unwrap(), b"x");
+        assert!(directory.path().join("deep/second").is_symlink());
+        assert_eq!(create(&directory.path().join("a"), b"x", Readers::Owner).unwrap_err().exit(), Exit::Output);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bulla_doc::{Document, Format};
 use bulla_sops::{EncryptedFile, MetadataError, ReadError};
 
 use super::failure::{Failure, code};
@@ -17,6 +18,11 @@ pub(super) fn filestatus(run: &Run<'_>) -> Outcome {
         Failure::fatal(format!("cannot check file status: cannot load encrypted file: {}", failure.message()))
     };
     let bytes = read_file(Path::new(name)).map_err(failed)?;
+    if target.input == Format::Binary {
+        // A binary file of SOPS is JSON; what is none cannot be read, and is not just a file that is not encrypted.
+        Document::parse(&bytes, Format::Json)
+            .map_err(|error| failed(unreadable(ReadError::Parse(error), target.input)))?;
+    }
     let is_encrypted = match EncryptedFile::read_owned(bytes, target.input) {
         Ok(file) => file.metadata().mac.is_some(),
         Err(ReadError::Metadata(MetadataError::NotEncrypted | MetadataError::Missing { field: "version", .. })) => {

@@ -75,6 +75,10 @@ pub(super) fn unset(run: &Run<'_>) -> Outcome {
     let edited = match opened.change(vec![Change::Remove { path: path.clone() }], run.cx.now(), &mut rng) {
         Err(EditError::NotFound { .. }) if run.flags.is("idempotent") => return Ok(()),
         Err(EditError::NotFound { path }) => return Err(not_found(&path)),
+        // SOPS takes the metadata out before it looks.
+        Err(EditError::Reserved { path }) if matches!(path.steps.first(), Some(PathStep::Key(_))) => {
+            return if run.flags.is("idempotent") { Ok(()) } else { Err(not_found(&path)) };
+        }
         edited => edited.map_err(unchangeable)?,
     };
     let result = in_output(run, &target, &file, edited, &ring)?;
