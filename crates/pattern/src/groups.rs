@@ -24,7 +24,7 @@ pub struct Match(Vec<Option<Range<usize>>>);
 
 impl Groups {
     pub(crate) fn new(parsed: &Parsed<'_>) -> Option<Self> {
-        let regex = crate::compile(&parsed.expression, parsed.height, WhichCaptures::All)?;
+        let regex = crate::compile(&parsed.expression, parsed.height, WhichCaptures::All, crate::LARGEST)?;
         Some(Self { regex, names: parsed.names.iter().map(|name| Box::from(*name)).collect() })
     }
 

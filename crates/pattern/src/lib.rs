@@ -11,12 +11,14 @@
 //! ```
 //! The same patterns are refused as by Go 1.26's `regexp.Compile`, for the same reason, and the same text matches at the
 //! same place; the tests ask Go. What is left:
-//! - Limits on size are our own (see [`PatternErrorKind::TooLarge`]), and smaller: Go lets a pattern have gigabytes.
+//! - Limits on size are our own (see [`PatternErrorKind::TooLarge`]), and smaller: Go lets a pattern have gigabytes. For patterns
+//!   of strangers there are smaller ones still ([`BoundedPattern`]).
 //! - Go factors common beginnings out of a choice before it measures how deeply a pattern nests, so of those that nest to
 //!   hundreds of levels it refuses some that are accepted here.
 //! - A surrogate written as an escape (`\x{D800}`) never matches here. In Go it matches U+FFFD in the literal beginning of
 //!   some patterns that start with `^`, by an oversight.
 
+mod bounded;
 mod class;
 mod code_points;
 mod error;
@@ -36,6 +38,7 @@ use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::{Input, meta};
 use regex_syntax::hir::{Hir, Look};
 
+pub use crate::bounded::{BoundedPattern, BoundedSearch, TooMuchWork};
 pub use crate::error::{PatternError, PatternErrorKind};
 pub use crate::groups::{Groups, Match};
 use crate::parse::Parsed;
@@ -76,8 +79,8 @@ impl Pattern {
         let Parsed { expression, height, .. } = parse::parse(pattern)?;
         Ok(Self {
             text: pattern.into(),
-            regex: compile(&expression, height, WhichCaptures::Implicit).ok_or_else(|| too_large(pattern))?,
-            inside_characters: expression.properties().look_set().contains(Look::WordAsciiNegate),
+            regex: compile(&expression, height, WhichCaptures::Implicit, LARGEST).ok_or_else(|| too_large(pattern))?,
+            inside_characters: needs_spans(&expression),
         })
     }
 
@@ -154,16 +157,24 @@ impl fmt::Debug for Pattern {
     }
 }
 
+/// Is there a `\B`?
+fn needs_spans(expression: &Hir) -> bool {
+    expression.properties().look_set().contains(Look::WordAsciiNegate)
+}
+
 /// All that an expression can be refused for is its size: there is no Unicode `\b` in Go.
-fn compile(expression: &Hir, height: usize, captures: WhichCaptures) -> Option<meta::Regex> {
-    let config = meta::Config::new().which_captures(captures).nfa_size_limit(Some(LARGEST));
-    let build = || meta::Builder::new().configure(config.clone()).build_from_hir(expression).ok();
+fn compile(expression: &Hir, height: usize, captures: WhichCaptures, largest: usize) -> Option<meta::Regex> {
+    let config = meta::Config::new().which_captures(captures).nfa_size_limit(Some(largest));
+    on_stack_for(height, || meta::Builder::new().configure(config.clone()).build_from_hir(expression).ok())
+}
+
+/// The compiler calls itself on each level, and a worker's stack may be too small.
+fn on_stack_for<T: Send>(height: usize, build: impl Fn() -> Option<T> + Sync) -> Option<T> {
     if height <= SHALLOW {
         return build();
     }
-    // The compiler calls itself on each level, and a worker's stack may be too small.
     thread::scope(|scope| {
-        let compiler = thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, build);
+        let compiler = thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, &build);
         compiler.ok()?.join().ok()?
     })
 }

@@ -14,7 +14,7 @@ use crate::decrypt::Opened;
 use crate::path::{KeyPath, Place};
 use crate::selector::Selector;
 use crate::subtree::{Comments, is_too_deep, tree_of};
-use crate::walk::{NO_COMMENT_ITEMS, PathsTooLong, Plan, Role};
+use crate::walk::{NO_COMMENT_ITEMS, Plan, Role, TooMuch};
 
 /// Why a document could not be converted.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +37,9 @@ pub enum ConvertError {
     /// It nests too deeply.
     #[error("the document nests deeper than 1,000 levels, which cannot be printed anew")]
     TooDeep,
-    /// The document is too deep to be worked on.
+    /// The document takes more than it may.
     #[error(transparent)]
-    PathsTooLong(#[from] PathsTooLong),
+    TooMuch(#[from] TooMuch),
 }
 
 /// A plain document of format `from` as one of format `to`, as SOPS prints it.

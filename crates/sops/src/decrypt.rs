@@ -25,7 +25,7 @@ use crate::path::{MOST_PLACES, Place};
 use crate::spelling;
 use crate::subtree::tree_of;
 use crate::value::{self, MismatchedType, Scratch, UnsupportedValue};
-use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS, last_text};
+use crate::walk::{Leaf, Plan, Role, TYPED_COMMENT_ITEMS, TooMuch, last_text};
 
 /// Why a file could not be read as an encrypted one.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +104,9 @@ pub enum DecryptError {
         "the file holds no text `data` at its top, so it is no binary file: it was encrypted as JSON, or from another format"
     )]
     NoData,
-    /// The document is too deep to be worked on.
+    /// The document takes more than it may.
     #[error(transparent)]
-    TooDeep(#[from] PathsTooLong),
+    TooMuch(#[from] TooMuch),
 }
 
 impl From<MetadataError> for DecryptError {

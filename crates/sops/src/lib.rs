@@ -60,7 +60,7 @@ pub use seal::{SealError, Summary};
 pub use selector::{Selector, SelectorError, SelectorKind};
 pub use status::{Status, StatusError, status};
 pub use value::{MismatchedType, UnsupportedValue};
-pub use walk::PathsTooLong;
+pub use walk::TooMuch;
 pub use wrap::{Groups, WrapKeysError};
 
 #[cfg(test)]

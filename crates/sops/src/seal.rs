@@ -22,7 +22,7 @@ use crate::path::{MOST_PLACES, Place};
 use crate::selector::{Selector, SelectorKind};
 use crate::subtree::tree_of;
 use crate::value::{self, Scratch, UnsupportedValue};
-use crate::walk::{IsCommentItem, Leaf, PathsTooLong, Plan, Role};
+use crate::walk::{IsCommentItem, Leaf, Plan, Role, TooMuch};
 use texts::{Jobs, Texts};
 use verify::Fault;
 
@@ -74,9 +74,9 @@ pub enum SealError {
     /// The result would not be read at all.
     #[error("the document could not be read again once it is encrypted; this is a fault of bulla")]
     Unreadable,
-    /// The document is too deep to be worked on.
+    /// The document takes more than it may.
     #[error(transparent)]
-    TooDeep(#[from] PathsTooLong),
+    TooMuch(#[from] TooMuch),
 }
 
 /// How the values of a document are encrypted.
@@ -197,10 +197,19 @@ impl Seal<'_> {
         if self.selector.kind() != SelectorKind::UnencryptedCommentRegex {
             return Ok(());
         }
+        let mut matcher = self.selector.matcher();
         for (job, text) in texts.iter() {
             let leaf = &plan.leaves[job.leaf as usize];
-            if leaf.role == Role::Comment && self.selector.is_misled_by(text) {
-                return Err(SealError::MisleadingComment { place: Place::of(leaf.node, document) });
+            if leaf.role != Role::Comment {
+                continue;
+            }
+            let place = || Place::of(leaf.node, document);
+            match matcher.is_misled_by(text) {
+                Ok(false) => {}
+                Ok(true) => return Err(SealError::MisleadingComment { place: place() }),
+                Err(_) => {
+                    return Err(TooMuch::Matching { kind: self.selector.kind(), place: place() }.into());
+                }
             }
         }
         Ok(())

@@ -10,10 +10,14 @@
 //!
 //! Source: sops 3.13.3 `sops.go` (`shouldBeEncrypted`, `walkBranch`, `walkSlice`). Unlike SOPS, for which a regular expression that
 //! does not compile matches nothing, so that a file stays plain text, it is an error here.
+//!
+//! Anybody can write a file with an expression in it, so expressions are bounded in size and in the work that searching for them may
+//! be. Those of configurations too: what is encrypted by one must be opened by the same.
 
 use std::fmt;
+use std::sync::Arc;
 
-use bulla_pattern::{Pattern, PatternError};
+use bulla_pattern::{BoundedPattern, BoundedSearch, PatternError, TooMuchWork};
 
 /// The name of a rule, as metadata and configuration spell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,7 +85,7 @@ pub struct Selector {
 #[derive(Debug, Clone)]
 enum Test {
     Suffix(String),
-    Regex(Pattern),
+    Regex(Arc<BoundedPattern>),
 }
 
 /// Why there is no rule to be had.
@@ -126,7 +130,8 @@ impl Selector {
         let test = if kind.is_suffix() {
             Test::Suffix(text.to_owned())
         } else {
-            Test::Regex(Pattern::new(text).map_err(|source| SelectorError::Regex { kind, source })?)
+            let pattern = BoundedPattern::new(text).map_err(|source| SelectorError::Regex { kind, source })?;
+            Test::Regex(Arc::new(pattern))
         };
         Ok(Self { kind, test })
     }
@@ -162,16 +167,35 @@ impl Selector {
         matches!(self.kind, SelectorKind::UnencryptedCommentRegex | SelectorKind::EncryptedCommentRegex)
     }
 
+    /// Begins to look at the keys or comments of a document.
+    pub(crate) fn matcher(&self) -> Matcher<'_> {
+        let search = match &self.test {
+            Test::Suffix(_) => None,
+            Test::Regex(pattern) => Some(pattern.search()),
+        };
+        Matcher { selector: self, search }
+    }
+}
+
+/// A rule at work on one document.
+#[derive(Debug)]
+pub(crate) struct Matcher<'s> {
+    pub(crate) selector: &'s Selector,
+    search: Option<BoundedSearch<'s>>,
+}
+
+impl Matcher<'_> {
     /// Would an encrypted comment with this text be taken for one that keeps its entry unencrypted?
-    pub(crate) fn is_misled_by(&self, encrypted_comment: &str) -> bool {
-        self.kind == SelectorKind::UnencryptedCommentRegex && self.matches(encrypted_comment)
+    pub(crate) fn is_misled_by(&mut self, encrypted_comment: &str) -> Result<bool, TooMuchWork> {
+        Ok(self.selector.kind == SelectorKind::UnencryptedCommentRegex && self.matches(encrypted_comment)?)
     }
 
-    fn matches(&self, text: &str) -> bool {
-        match &self.test {
+    fn matches(&mut self, text: &str) -> Result<bool, TooMuchWork> {
+        match (&self.selector.test, &mut self.search) {
+            (Test::Regex(_), Some(search)) => search.is_match(text),
             // An empty suffix is none.
-            Test::Suffix(suffix) => !suffix.is_empty() && text.ends_with(suffix.as_str()),
-            Test::Regex(pattern) => pattern.is_match(text),
+            (Test::Suffix(suffix), _) => Ok(!suffix.is_empty() && text.ends_with(suffix.as_str())),
+            (Test::Regex(_), None) => Ok(false),
         }
     }
 }
@@ -189,8 +213,8 @@ pub(crate) struct Level {
 
 impl Level {
     /// The level of a container that is an entry (with its key) or item (without) of this one.
-    pub(crate) fn enter(self, selector: &Selector, key: Option<&str>) -> Self {
-        Self { keys: self.matches_key(selector, key), outer: self.outer || self.next, next: false }
+    pub(crate) fn enter(self, matcher: &mut Matcher<'_>, key: Option<&str>) -> Result<Self, TooMuchWork> {
+        Ok(Self { keys: self.matches_key(matcher, key)?, outer: self.outer || self.next, next: false })
     }
 
     /// After an entry or item that is no comment.
@@ -199,24 +223,29 @@ impl Level {
     }
 
     /// Is the value of this entry or item encrypted?
-    pub(crate) fn selects(self, selector: &Selector, key: Option<&str>) -> bool {
+    pub(crate) fn selects(self, matcher: &mut Matcher<'_>, key: Option<&str>) -> Result<bool, TooMuchWork> {
+        let selector = matcher.selector;
         let matched =
-            if selector.is_about_comments() { self.outer || self.next } else { self.matches_key(selector, key) };
-        matched == selector.kind.encrypts_matches()
+            if selector.is_about_comments() { self.outer || self.next } else { self.matches_key(matcher, key)? };
+        Ok(matched == selector.kind.encrypts_matches())
     }
 
     /// Is this comment, the next thing in the container, encrypted?
-    pub(crate) fn selects_comment(&mut self, selector: &Selector, text: &str) -> bool {
+    pub(crate) fn selects_comment(&mut self, matcher: &mut Matcher<'_>, text: &str) -> Result<bool, TooMuchWork> {
+        let selector = matcher.selector;
         if !selector.is_about_comments() {
-            return self.keys == selector.kind.encrypts_matches();
+            return Ok(self.keys == selector.kind.encrypts_matches());
         }
         let before = self.outer || self.next;
-        self.next |= selector.matches(text);
-        if selector.kind.encrypts_matches() { before } else { !(self.outer || self.next) }
+        self.next |= matcher.matches(text)?;
+        Ok(if selector.kind.encrypts_matches() { before } else { !(self.outer || self.next) })
     }
 
-    fn matches_key(self, selector: &Selector, key: Option<&str>) -> bool {
-        self.keys || (!selector.is_about_comments() && key.is_some_and(|key| selector.matches(key)))
+    fn matches_key(self, matcher: &mut Matcher<'_>, key: Option<&str>) -> Result<bool, TooMuchWork> {
+        if self.keys || matcher.selector.is_about_comments() {
+            return Ok(self.keys);
+        }
+        key.map_or(Ok(false), |key| matcher.matches(key))
     }
 }
 
@@ -256,42 +285,46 @@ mod tests {
             (SelectorKind::UnencryptedRegex, r"^\d$", &["٣"], true),
         ] {
             let selector = Selector::new(kind, text).unwrap();
+            let matcher = &mut selector.matcher();
             let (last, outer) = path.split_last().unwrap();
-            let level = outer.iter().fold(Level::default(), |level, key| level.enter(&selector, Some(key)));
-            assert_eq!(level.selects(&selector, Some(last)), encrypted, "{kind} {text} {path:?}");
-            let in_list = level.enter(&selector, Some(last)).enter(&selector, None);
-            assert_eq!(in_list.selects(&selector, None), encrypted, "{kind} {text} {path:?} in a list");
+            let level = outer.iter().fold(Level::default(), |level, key| level.enter(matcher, Some(key)).unwrap());
+            assert_eq!(level.selects(matcher, Some(last)).unwrap(), encrypted, "{kind} {text} {path:?}");
+            let in_list = level.enter(matcher, Some(last)).unwrap().enter(matcher, None).unwrap();
+            assert_eq!(in_list.selects(matcher, None).unwrap(), encrypted, "{kind} {text} {path:?} in a list");
         }
     }
 
     #[test]
     fn comments_count_for_the_next_entry_and_what_it_holds() {
         let selector = Selector::new(SelectorKind::EncryptedCommentRegex, "secret").unwrap();
+        let matcher = &mut selector.matcher();
         let mut level = Level::default();
-        assert!(!level.selects(&selector, Some("a")));
+        assert!(!level.selects(matcher, Some("a")).unwrap());
         level.pass();
-        assert!(!level.selects_comment(&selector, " secret"), "the line that matches stays readable");
-        assert!(level.selects_comment(&selector, " more"), "what stands behind it does not");
-        assert!(level.selects_comment(&selector, " secret"), "nor if it matches too");
-        assert!(level.selects(&selector, Some("b")));
-        assert!(level.enter(&selector, Some("b")).selects(&selector, Some("c")));
+        assert!(!level.selects_comment(matcher, " secret").unwrap(), "the line that matches stays readable");
+        assert!(level.selects_comment(matcher, " more").unwrap(), "what stands behind it does not");
+        assert!(level.selects_comment(matcher, " secret").unwrap(), "nor if it matches too");
+        assert!(level.selects(matcher, Some("b")).unwrap());
+        assert!(level.enter(matcher, Some("b")).unwrap().selects(matcher, Some("c")).unwrap());
         level.pass();
-        assert!(!level.selects(&selector, Some("d")));
+        assert!(!level.selects(matcher, Some("d")).unwrap());
 
         let selector = Selector::new(SelectorKind::UnencryptedCommentRegex, "public").unwrap();
+        let matcher = &mut selector.matcher();
         let mut level = Level::default();
-        assert!(level.selects_comment(&selector, " other"));
-        assert!(!level.selects_comment(&selector, " public"));
-        assert!(!level.selects_comment(&selector, " other"));
-        assert!(!level.enter(&selector, Some("b")).selects(&selector, Some("c")));
+        assert!(level.selects_comment(matcher, " other").unwrap());
+        assert!(!level.selects_comment(matcher, " public").unwrap());
+        assert!(!level.selects_comment(matcher, " other").unwrap());
+        assert!(!level.enter(matcher, Some("b")).unwrap().selects(matcher, Some("c")).unwrap());
         level.pass();
-        assert!(level.selects(&selector, Some("d")));
-        assert!(selector.is_misled_by("not public") && !selector.is_misled_by("ENC"));
+        assert!(level.selects(matcher, Some("d")).unwrap());
+        assert!(matcher.is_misled_by("not public").unwrap() && !matcher.is_misled_by("ENC").unwrap());
     }
 
     #[test]
     fn keys_do_not_matter_where_comments_decide() {
         let selector = Selector::new(SelectorKind::EncryptedCommentRegex, "secret").unwrap();
-        assert!(!Level::default().enter(&selector, Some("secret")).selects(&selector, Some("secret")));
+        let matcher = &mut selector.matcher();
+        assert!(!Level::default().enter(matcher, Some("secret")).unwrap().selects(matcher, Some("secret")).unwrap());
     }
 }

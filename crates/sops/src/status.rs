@@ -8,7 +8,7 @@ use crate::binary;
 use crate::decrypt::ReadError;
 use crate::metadata::{Metadata, MetadataError, has_metadata};
 use crate::path::{MOST_PLACES, Place};
-use crate::walk::{Leaf, PathsTooLong, Plan, Role, TYPED_COMMENT_ITEMS};
+use crate::walk::{Leaf, Plan, Role, TYPED_COMMENT_ITEMS, TooMuch};
 
 /// What is known about an encrypted file.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ pub enum StatusError {
     /// The file is no document, or its `sops` entry is broken.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The document is too deep to be worked on.
+    /// The document takes more than it may.
     #[error(transparent)]
-    TooDeep(#[from] PathsTooLong),
+    TooMuch(#[from] TooMuch),
 }
 
 /// Looks at a file; `None` if it is not encrypted.
@@ -134,5 +134,28 @@ mod tests {
         assert!(status(b"a: 1\nsops: 7\n", Format::Yaml).is_err());
         assert!(status(format!("a: 1\n---\n{METADATA}").as_bytes(), Format::Yaml).is_err());
         assert!(status(b"a: [", Format::Yaml).is_err());
+    }
+
+    #[test]
+    fn an_expression_in_a_file_neither_grows_nor_searches_without_bound() {
+        let with = |expression: &str, keys: usize| {
+            let keys = (0..keys).map(|number| format!("service_{number}_password: x\n")).collect::<Vec<_>>().concat();
+            format!("{keys}{}", METADATA.replace("^data$", expression))
+        };
+        for large in [".?".repeat(20_000) + "zz$", "'[\\pL\\pN]{1000}'".to_owned()] {
+            let error = status(with(&large, 1).as_bytes(), Format::Yaml).unwrap_err();
+            let StatusError::Read(ReadError::Metadata(error @ MetadataError::Selector { .. })) = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(error.to_string(), "line 2, column 1: the `sops` entry does not say what is encrypted");
+        }
+        let error = status(with("'(.?){500}\\Bzz'", 10_000).as_bytes(), Format::Yaml).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("`encrypted_regex` is no expression that can be searched for"), "{message}");
+        assert!(message.contains("given up at `[\"service_"), "{message}");
+        // A list of names, and many keys that are not in it.
+        let names = (0..500).map(|number| format!("service_{number}_token|")).collect::<Vec<_>>().concat();
+        let found = status(with(&format!("^({names}x)$"), 10_000).as_bytes(), Format::Yaml).unwrap().unwrap();
+        assert_eq!((found.unselected, found.plain_count), (10_000, 0));
     }
 }

@@ -19,15 +19,30 @@ use bulla_crypto::EncryptedValue;
 use bulla_doc::{Document, Kind, Node, NodeId, Step, Value};
 
 use crate::binary;
-use crate::selector::{Level, Selector};
+use crate::path::Place;
+use crate::selector::{Level, Matcher, Selector, SelectorKind};
 
 /// Longest sum of the paths of all containers in bytes: what a document that nests thousands of levels may cost.
 const LONGEST_PATHS: usize = 1 << 28;
 
-/// The paths of a document take more memory than they may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the document nests so deeply that its paths take more than 256 MiB")]
-pub struct PathsTooLong;
+/// A document takes more than it may.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TooMuch {
+    /// Memory for its paths.
+    #[error("the document nests so deeply that its paths take more than 256 MiB")]
+    Paths,
+    /// Time to see which of its keys or comments the rule for what is encrypted matches.
+    #[error(
+        "`{kind}` is no expression that can be searched for in this document: it takes too much work. It was given up at {place}"
+    )]
+    Matching {
+        /// Which rule.
+        kind: SelectorKind,
+        /// Up to where it was applied.
+        place: Place,
+    },
+}
 
 /// Tells whether an item of a list, text that would be encrypted, is in truth a comment.
 pub(crate) type IsCommentItem<'i> = &'i (dyn Fn(&str) -> bool + Sync);
@@ -99,10 +114,11 @@ impl<'d> Plan<'d> {
         document: &'d Document,
         selector: &Selector,
         is_comment_item: IsCommentItem<'_>,
-    ) -> Result<Self, PathsTooLong> {
+    ) -> Result<Self, TooMuch> {
         let mut walk = Walk {
             plan: Plan { leaves: Vec::new(), aliases: Vec::new(), paths: Vec::new(), cut: None, binary: None },
-            selector,
+            document,
+            matcher: selector.matcher(),
             metadata_key: document.format().metadata_key(),
             is_comment_item,
             frames: Vec::new(),
@@ -202,7 +218,8 @@ pub(crate) fn last_text(document: &Document) -> Option<&str> {
 
 struct Walk<'d, 's> {
     plan: Plan<'d>,
-    selector: &'s Selector,
+    document: &'d Document,
+    matcher: Matcher<'s>,
     metadata_key: &'static str,
     is_comment_item: IsCommentItem<'s>,
     frames: Vec<Frame>,
@@ -219,7 +236,7 @@ struct Frame {
 }
 
 impl<'d> Walk<'d, '_> {
-    fn branch(&mut self, branch: Node<'d>) -> Result<(), PathsTooLong> {
+    fn branch(&mut self, branch: Node<'d>) -> Result<(), TooMuch> {
         // How deep inside the entry `sops` the walk is.
         let mut skipped = 0_usize;
         for step in branch.walk() {
@@ -231,8 +248,8 @@ impl<'d> Walk<'d, '_> {
                 Step::Leaf(node) if self.is_metadata(node) => {}
                 Step::Enter(node) => self.enter(node)?,
                 Step::Leave(node) => self.leave(node),
-                Step::Leaf(node) => self.value(node),
-                Step::Comment(node) => self.comment(node),
+                Step::Leaf(node) => self.value(node)?,
+                Step::Comment(node) => self.comment(node)?,
             }
         }
         Ok(())
@@ -242,7 +259,7 @@ impl<'d> Walk<'d, '_> {
         self.frames.len() == 1 && node.key() == Some(self.metadata_key)
     }
 
-    fn enter(&mut self, node: Node<'d>) -> Result<(), PathsTooLong> {
+    fn enter(&mut self, node: Node<'d>) -> Result<(), TooMuch> {
         let key = node.key();
         let (level, path) = match self.frames.last() {
             None => (Level::default(), (0, 0)),
@@ -257,12 +274,13 @@ impl<'d> Walk<'d, '_> {
                         paths.extend_from_slice(key.as_bytes());
                         paths.push(b':');
                         if paths.len() > LONGEST_PATHS {
-                            return Err(PathsTooLong);
+                            return Err(TooMuch::Paths);
                         }
                         (first as u32, paths.len() as u32)
                     }
                 };
-                (outer.level.enter(self.selector, key), path)
+                let level = outer.level.enter(&mut self.matcher, key);
+                (level.map_err(|_| self.too_much(node))?, path)
             }
         };
         let first_leaf = self.plan.leaves.len();
@@ -275,25 +293,34 @@ impl<'d> Walk<'d, '_> {
         self.pass(node, frame.first_leaf);
     }
 
-    fn value(&mut self, node: Node<'d>) {
+    fn value(&mut self, node: Node<'d>) -> Result<(), TooMuch> {
         let first_leaf = self.plan.leaves.len();
-        let Some(frame) = self.frames.last() else { return };
+        let Some(frame) = self.frames.last() else { return Ok(()) };
         if !node.is_str() && node.value() == Value::Null {
-            return self.pass(node, first_leaf);
+            self.pass(node, first_leaf);
+            return Ok(());
         }
-        let encrypted = frame.level.selects(self.selector, node.key());
+        let encrypted = frame.level.selects(&mut self.matcher, node.key()).map_err(|_| self.too_much(node))?;
         let is_comment = encrypted && frame.kind == Kind::Sequence && node.as_str().is_some_and(self.is_comment_item);
         let role = if is_comment { Role::CommentItem } else { Role::Value };
         self.plan.leaves.push(Leaf { node, container: frame.path, role, encrypted });
         if !is_comment {
             self.pass(node, first_leaf);
         }
+        Ok(())
     }
 
-    fn comment(&mut self, node: Node<'d>) {
-        let Some(frame) = self.frames.last_mut() else { return };
-        let encrypted = frame.level.selects_comment(self.selector, node.comment());
-        self.plan.leaves.push(Leaf { node, container: frame.path, role: Role::Comment, encrypted });
+    fn comment(&mut self, node: Node<'d>) -> Result<(), TooMuch> {
+        let Some(frame) = self.frames.last_mut() else { return Ok(()) };
+        let container = frame.path;
+        let encrypted = frame.level.selects_comment(&mut self.matcher, node.comment());
+        let encrypted = encrypted.map_err(|_| self.too_much(node))?;
+        self.plan.leaves.push(Leaf { node, container, role: Role::Comment, encrypted });
+        Ok(())
+    }
+
+    fn too_much(&self, node: Node<'d>) -> TooMuch {
+        TooMuch::Matching { kind: self.matcher.selector.kind(), place: Place::of(node, self.document) }
     }
 
     /// Behind an entry or item that is no comment, and whose leaves start with `first_leaf`.

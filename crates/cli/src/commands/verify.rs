@@ -140,7 +140,7 @@ fn look(
         Ok(None) if selected.found => return Ok(None),
         Ok(None) => return Err(MetadataError::NotEncrypted.into()),
         Err(StatusError::Read(ReadError::Metadata(error))) => {
-            report.faults.push(of_metadata("metadata", error.to_string()));
+            report.faults.push(of_metadata("metadata", CommandError::from(error).sentence()));
             return Ok(Some(report));
         }
         Err(error) => return Err(error.into()),

@@ -6,8 +6,8 @@ use bulla_keys::WrapError;
 use bulla_services::ServiceError;
 use bulla_sops::rules::{RuleError, RulesError};
 use bulla_sops::{
-    ConvertError, DecryptError, EditError, EncryptError, GroupsError, MetadataError, PathError, PathsTooLong,
-    ReadError, SealError, SelectorError, StatusError, ValueFault, WrapKeysError,
+    ConvertError, DecryptError, EditError, EncryptError, GroupsError, MetadataError, PathError, ReadError, SealError,
+    SelectorError, StatusError, TooMuch, ValueFault, WrapKeysError,
 };
 
 use crate::error::CommandError;
@@ -44,14 +44,14 @@ impl From<StatusError> for CommandError {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::Read(error) => error.into(),
-            StatusError::TooDeep(error) => error.into(),
+            StatusError::TooMuch(error) => error.into(),
             error => Self::new(Exit::Input, error),
         }
     }
 }
 
-impl From<PathsTooLong> for CommandError {
-    fn from(error: PathsTooLong) -> Self {
+impl From<TooMuch> for CommandError {
+    fn from(error: TooMuch) -> Self {
         Self::new(Exit::Input, error)
     }
 }
@@ -74,7 +74,7 @@ impl From<DecryptError> for CommandError {
         let (exit, hint) = match error {
             DecryptError::Read(error) => return error.into(),
             DecryptError::DataKey(error) => return error.into(),
-            DecryptError::TooDeep(error) => return error.into(),
+            DecryptError::TooMuch(error) => return error.into(),
             DecryptError::Value { ref source, .. } => (Exit::Value, of_value(source)),
             DecryptError::MissingMac => (
                 Exit::MacMissing,

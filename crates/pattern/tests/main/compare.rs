@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bulla_pattern::{Groups, Pattern, PatternError};
+use bulla_pattern::{BoundedPattern, Groups, Pattern, PatternError};
 use bulla_testkit::oracle::{Oracle, Refusal};
 
 /// Whether Go accepts `pattern`.
@@ -21,6 +21,9 @@ pub(crate) fn same_as_go(pattern: &str, haystacks: &[&[u8]]) -> bool {
         (Ok(ours), Ok(theirs)) => {
             assert_eq!(haystacks.len(), theirs.len());
             let mut groups = None;
+            // Those that are too large for it are left out.
+            let bounded = BoundedPattern::new(pattern).ok();
+            let mut search = bounded.as_ref().map(BoundedPattern::search);
             for (haystack, theirs) in haystacks.iter().zip(theirs) {
                 let shown = haystack.escape_ascii();
                 assert_eq!(ours.is_match_bytes(haystack), theirs.is_match, "whether {pattern:?} matches \"{shown}\"");
@@ -28,6 +31,13 @@ pub(crate) fn same_as_go(pattern: &str, haystacks: &[&[u8]]) -> bool {
                     let span = ours.find(text).map(|found| (found.start, found.end));
                     assert_eq!(span, theirs.span, "where {pattern:?} matches \"{shown}\"");
                     assert_eq!(ours.is_match(text), theirs.is_match);
+                    if let Some(search) = &mut search {
+                        assert_eq!(
+                            search.is_match(text),
+                            Ok(theirs.is_match),
+                            "bounded: whether {pattern:?} matches \"{shown}\""
+                        );
+                    }
                     let all = theirs.all.unwrap_or_default();
                     assert_eq!(everywhere(&ours, text), whole(&all), "all matches of {pattern:?} in \"{shown}\"");
                     let groups = groups.get_or_insert_with(|| ours.groups().unwrap());

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bulla_pattern::{Pattern, PatternErrorKind};
+use bulla_pattern::{BoundedPattern, Pattern, PatternErrorKind, TooMuchWork};
 use bulla_testkit::needs_peers;
 
 use crate::compare::same_as_go;
@@ -110,6 +110,86 @@ fn no_pattern_takes_more_than_its_share() {
     }
     // Seconds even in a build that is not optimised, on a machine that does other things.
     assert!(start.elapsed() < Duration::from_mins(1), "took {:?}", start.elapsed());
+}
+
+/// Names as keys of a file have them, each another.
+fn names(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|number| format!("service{:x}_password_{number}", number * 7919 % 65_536))
+}
+
+#[test]
+fn a_pattern_of_a_stranger_costs_little() {
+    let start = Instant::now();
+    for pattern in [
+        "a".repeat(33 << 10),
+        ".?".repeat(20_000) + "zz$",
+        r"[\pL\pN]{1000}".to_owned(),
+        r"\pL{500}".to_owned(),
+        r"\pL{400}\B".to_owned(),
+        r"\pL".repeat(5_000),
+    ] {
+        let error = BoundedPattern::new(&pattern).unwrap_err();
+        assert_eq!(error.kind(), PatternErrorKind::TooLarge);
+    }
+    let classes = format!("[{}]", r"\pL".repeat(5_000));
+    drop(BoundedPattern::new(&classes));
+    assert!(start.elapsed() < Duration::from_secs(20), "compiling took {:?}", start.elapsed());
+    for pattern in [
+        ".?".repeat(8_000) + "zz$",
+        "(.?){500}".repeat(8) + "$zz",
+        format!("(?:{})*zz", "(?:a|b|s)*".repeat(900)),
+        r"(?:\w|[a-z]|.){1,900}#".to_owned(),
+        format!("({}zz)", "|".repeat(16_000)),
+        format!("{}[0-4].{{900}}#", "|".repeat(16_000)),
+        r"(?:[a-m].{200}|[n-z].{300}|[0-4].{900}|[5-9_].{700})zz".to_owned(),
+        r"(?:.*[a-m].{20}|.*[5-9_].{31})#".to_owned(),
+        r"(.?){500}\Bzz".to_owned(),
+    ] {
+        let start = Instant::now();
+        let pattern = BoundedPattern::new(&pattern).unwrap();
+        let mut search = pattern.search();
+        let last = names(100_000).take_while(|name| search.is_match(name).is_ok()).last();
+        assert!(last.is_some(), "{:.40}", pattern.as_str());
+        // A second or three; a minute in a build that is not optimised, on a machine that does other things.
+        assert!(start.elapsed() < Duration::from_mins(1), "took {:?}", start.elapsed());
+    }
+    // No step is one that was seen before: there are more than 2 to the 100 of them.
+    let mut bits = 1_u64;
+    let mut text = || -> String {
+        let mut bit = || {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if bits >> 63 == 0 { 'a' } else { 'b' }
+        };
+        (0..500).map(|_| bit()).collect()
+    };
+    for pattern in ["a.{900}#", r"(?:a.{900}|b\pL{100})#", "(?:a|.?){100}a(?:a|b|.?){400}#", r"a[ab]{100}\B#"] {
+        let start = Instant::now();
+        let pattern = BoundedPattern::new(pattern).unwrap();
+        let mut search = pattern.search();
+        let outcome = (0..200_000).find_map(|_| search.is_match(&text()).err());
+        assert_eq!(outcome, Some(TooMuchWork));
+        assert!(start.elapsed() < Duration::from_mins(1), "took {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_pattern_of_a_stranger_may_be_a_list_of_hundreds_of_names() {
+    let listed: Vec<String> = names(700).collect();
+    for pattern in [
+        format!("^({})$", listed.join("|")),
+        listed[..400].join("|"),
+        format!("(?i)({})", listed[..200].join("|")),
+        format!("(?i)^({})$", listed[..400].join("|")),
+        r"^(.*_)?(pass(word|phrase)?|secret|token|api[_-]?key)(_\d+)?$".to_owned(),
+        r"\Bword".to_owned(),
+    ] {
+        let whole = Pattern::new(&pattern).unwrap();
+        let bounded = BoundedPattern::new(&pattern).unwrap();
+        let mut search = bounded.search();
+        for name in names(200_000) {
+            assert_eq!(search.is_match(&name), Ok(whole.is_match(&name)), "{name} {pattern:.60}");
+        }
+    }
 }
 
 /// The one known difference from Go. Should a later Go answer like us, this is where it shows.
