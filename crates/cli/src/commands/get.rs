@@ -1,17 +1,18 @@
 //! `bulla get`
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use bulla_crypto::{SecretBytes, encoding};
-use bulla_doc::{Document, Kind, Node};
+use bulla_doc::{Document, Kind, Node, Value};
 use bulla_sops::{KeyPath, KeyRing, Place};
 use bulla_wipe::Wiping;
-use serde_json::Value as Json;
 
 use crate::app::Failure;
 use crate::batch::{self, Notes, Outcome};
 use crate::commands::decrypt::OpeningArgs;
-use crate::commands::opened::{DocumentArgs, open_plain, to_json};
+use crate::commands::opened::{DocumentArgs, Form, NoJson, append_json, append_spelt, open_plain, start_line};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -81,6 +82,9 @@ pub(crate) fn get(cx: &Context, args: &GetArgs) -> Result<(), Failure> {
     }
 }
 
+/// What a file has, by paths as they were typed.
+type Values = Vec<(String, Wiping<Vec<u8>>)>;
+
 /// What is asked of each file.
 struct Asked<'a> {
     args: &'a GetArgs,
@@ -122,9 +126,11 @@ impl Asked<'_> {
             Ok((outcome, Some(values).filter(|values| !values.is_empty())))
         });
         if self.args.json {
-            let all: serde_json::Map<String, Json> =
-                found.into_iter().map(|(file, values)| (file, self.as_json(values))).collect();
-            cx.print(&Wiping::new(format!("{:#}\n", Json::Object(all)).into_bytes()))?;
+            let mut json = Wiping::default();
+            let files = found.iter().map(|(file, values)| (file.as_str(), values));
+            append_object(&mut json, 0, files, |json, values| self.append_values(json, 1, values));
+            json.append(b"\n");
+            cx.print(&json)?;
             return outcome;
         }
         if found.is_empty() && outcome.is_ok() {
@@ -135,11 +141,10 @@ impl Asked<'_> {
         for (file, values) in &found {
             for (path, value) in values {
                 let place = if self.paths.len() > 1 { format!("{file}: {path}") } else { file.clone() };
-                let value = match value {
-                    Json::String(text) if !text.contains(char::is_control) => text.clone(),
-                    value => value.to_string(),
-                };
-                lines.append(&Wiping::new(format!("{place}: {value}\n").into_bytes()));
+                lines.append(place.as_bytes());
+                lines.append(b": ");
+                lines.append(value);
+                lines.append(b"\n");
             }
         }
         cx.print(&lines)?;
@@ -147,37 +152,41 @@ impl Asked<'_> {
     }
 
     /// What a file has, by the paths as they were typed; all of it without a path.
-    fn values(
-        &self,
-        selected: &Selected,
-        ring: &dyn KeyRing,
-        notes: &mut Notes,
-    ) -> Result<Vec<(String, Json)>, CommandError> {
+    fn values(&self, selected: &Selected, ring: &dyn KeyRing, notes: &mut Notes) -> Result<Values, CommandError> {
         let document = open_plain(selected, self.args.input_type, &self.args.opening, ring, notes)?;
         let Some(document) = document else { return Ok(Vec::new()) };
         let branch = match self.args.document.branch(&document) {
             Err(_) if selected.found => return Ok(Vec::new()),
             branch => branch?,
         };
+        let secrets = Secrets::new(self.args, &document);
+        let form = match (self.args.json, self.paths.len()) {
+            (false, _) => Form::OneLine,
+            (true, 0 | 1) => Form::Lines { around: 1 },
+            (true, _) => Form::Lines { around: 2 },
+        };
         if self.paths.is_empty() {
             let all = KeyPath { branch, steps: Vec::new() };
-            return Ok(vec![(String::new(), json_at(self.args, &document, &all)?)]);
+            return Ok(vec![(String::new(), secrets.value_at(&all, form)?)]);
         }
         let mut values = Vec::new();
         for (text, path) in self.texts.iter().zip(&self.paths) {
             let path = path.resolve(&document, branch);
             if !selected.found || find(&document, &path).is_some() {
-                values.push((text.clone(), json_at(self.args, &document, &path)?));
+                values.push((text.clone(), secrets.value_at(&path, form)?));
             }
         }
         Ok(values)
     }
 
-    fn as_json(&self, mut values: Vec<(String, Json)>) -> Json {
+    /// Appends the value of the only path; of several paths an object with them as keys.
+    fn append_values(&self, json: &mut Wiping<Vec<u8>>, around: usize, values: &Values) {
         if self.paths.len() > 1 {
-            return Json::Object(values.into_iter().collect());
+            let values = values.iter().map(|(path, value)| (path.as_str(), value));
+            append_object(json, around, values, |json, value| json.append(value));
+        } else if let Some((_, value)) = values.last() {
+            json.append(value);
         }
-        values.pop().map(|(_, value)| value).unwrap_or_default()
     }
 
     fn print(&self, document: &Document) -> Result<Wiping<Vec<u8>>, CommandError> {
@@ -191,18 +200,14 @@ impl Asked<'_> {
             meant.push(KeyPath { branch, steps: Vec::new() });
         }
         if args.json {
-            let mut values = Vec::new();
-            for path in &meant {
-                values.push(json_at(args, document, path)?);
-            }
-            let value = match (values.len(), values.pop()) {
-                (1, Some(value)) => value,
-                (_, last) => {
-                    let values = values.into_iter().chain(last);
-                    Json::Object(self.texts.iter().cloned().zip(values).collect())
-                }
-            };
-            return Ok(Wiping::new(format!("{value:#}\n").into_bytes()));
+            let form = Form::Lines { around: usize::from(meant.len() > 1) };
+            let secrets = Secrets::new(args, document);
+            let texts = self.texts.iter().cloned().chain([String::new()]);
+            let values = texts.zip(&meant).map(|(text, path)| Ok((text, secrets.value_at(path, form)?)));
+            let mut json = Wiping::default();
+            self.append_values(&mut json, 0, &values.collect::<Result<Values, CommandError>>()?);
+            json.append(b"\n");
+            return Ok(json);
         }
         let mut all = Wiping::new(Vec::new());
         for path in &meant {
@@ -217,9 +222,7 @@ impl Asked<'_> {
 
 fn text_at(args: &GetArgs, document: &Document, path: &KeyPath) -> Result<Wiping<Vec<u8>>, CommandError> {
     match find(document, path) {
-        Some(node) if !args.encoded && node.kind() == Kind::Scalar && is_encoded(document, path) => {
-            Ok(decoded(document, node)?.into_exposed())
-        }
+        Some(node) if is_single(args, document, path, node) => Ok(decoded(document, node)?.into_exposed()),
         Some(node) if !args.encoded && node.kind() == Kind::Mapping => match shown(document)? {
             Some(shown) => extract(&shown, path),
             None => extract(document, path),
@@ -228,22 +231,106 @@ fn text_at(args: &GetArgs, document: &Document, path: &KeyPath) -> Result<Wiping
     }
 }
 
-fn json_at(args: &GetArgs, document: &Document, path: &KeyPath) -> Result<Json, CommandError> {
-    let node = find(document, path).ok_or_else(|| {
-        CommandError::new(Exit::Path, format!("there is nothing at `{path}`")).hint("keys are spelled as in the file")
-    })?;
-    let binary = |place: Place| {
-        CommandError::new(Exit::Input, format!("what is at {place} is no text, and JSON has no way to write it"))
-            .hint("without `--json` its bytes are printed; with `--encoded` it stays in base64")
-    };
-    if !args.encoded && node.kind() == Kind::Scalar && is_encoded(document, path) {
-        let bytes = decoded(document, node)?;
-        let text = std::str::from_utf8(bytes.expose_secret()).map_err(|_| binary(Place::of(node, document)))?;
-        return Ok(text.into());
+/// Is it a value of a Secret's `data` that is decoded?
+fn is_single(args: &GetArgs, document: &Document, path: &KeyPath, node: Node<'_>) -> bool {
+    !args.encoded && node.kind() == Kind::Scalar && is_encoded(document, path)
+}
+
+/// A document whose values become JSON, and what its Secrets hold.
+struct Secrets<'a> {
+    args: &'a GetArgs,
+    document: &'a Document,
+    /// The document with the `data` of its Secrets as text, once that was needed.
+    shown: OnceCell<Option<Document>>,
+}
+
+impl<'a> Secrets<'a> {
+    fn new(args: &'a GetArgs, document: &'a Document) -> Self {
+        Self { args, document, shown: OnceCell::new() }
     }
-    let shown = if args.encoded { None } else { shown(document)? };
-    let node = shown.as_ref().and_then(|shown| find(shown, path)).unwrap_or(node);
-    to_json(node).ok_or_else(|| binary(Place::of(node, shown.as_ref().unwrap_or(document))))
+
+    fn shown(&self) -> Result<Option<&Document>, CommandError> {
+        if self.args.encoded {
+            return Ok(None);
+        }
+        if self.shown.get().is_none() {
+            let _ = self.shown.set(shown(self.document)?);
+        }
+        Ok(self.shown.get().and_then(Option::as_ref))
+    }
+
+    /// What is at `path`.
+    fn value_at(&self, path: &KeyPath, form: Form) -> Result<Wiping<Vec<u8>>, CommandError> {
+        let (args, document) = (self.args, self.document);
+        let node = find(document, path).ok_or_else(|| {
+            CommandError::new(Exit::Path, format!("there is nothing at `{path}`"))
+                .hint("keys are spelled as in the file")
+        })?;
+        let binary = |place: Place| {
+            CommandError::new(Exit::Input, format!("what is at {place} is no text, and JSON has no way to write it"))
+                .hint("without `--json` its bytes are printed; with `--encoded` it stays in base64")
+        };
+        if is_single(args, document, path, node) {
+            let bytes = decoded(document, node)?;
+            let text = std::str::from_utf8(bytes.expose_secret()).map_err(|_| binary(Place::of(node, document)))?;
+            return Ok(text_as(text, form));
+        }
+        let shown = self.shown()?;
+        let node = shown.and_then(|shown| find(shown, path)).unwrap_or(node);
+        if let (Kind::Scalar, Value::String(bytes)) = (node.kind(), node.value())
+            && let Ok(text) = std::str::from_utf8(&bytes)
+        {
+            return Ok(text_as(text, form));
+        }
+        let mut json = Wiping::default();
+        append_json(&mut json, node, form).map_err(|reason| match reason {
+            NoJson::Bytes(node) => binary(Place::of(node, shown.unwrap_or(document))),
+            NoJson::Depth(node) => CommandError::new(
+                Exit::Input,
+                format!("{}: this nests deeper than 1,000 levels, which are not printed anew", node.position()),
+            )
+            .hint("without `--json` the document is printed as it is"),
+        })?;
+        Ok(json)
+    }
+}
+
+/// A text as JSON; on a line of its own as it is, unless it would not stay there.
+fn text_as(text: &str, form: Form) -> Wiping<Vec<u8>> {
+    let mut value: Wiping<Vec<u8>> = Wiping::default();
+    if matches!(form, Form::OneLine) && !text.contains(char::is_control) {
+        value.append(text.as_bytes());
+    } else {
+        append_spelt(&mut value, text);
+    }
+    value
+}
+
+/// Appends an object; of entries with the same name, the first.
+fn append_object<'n, T>(
+    json: &mut Wiping<Vec<u8>>,
+    around: usize,
+    entries: impl Iterator<Item = (&'n str, T)>,
+    append: impl Fn(&mut Wiping<Vec<u8>>, T),
+) {
+    let mut known = HashSet::new();
+    json.append(b"{");
+    for (name, value) in entries {
+        if !known.insert(name) {
+            continue;
+        }
+        if known.len() > 1 {
+            json.append(b",");
+        }
+        start_line(json, around + 1);
+        append_spelt(json, name);
+        json.append(b": ");
+        append(json, value);
+    }
+    if !known.is_empty() {
+        start_line(json, around);
+    }
+    json.append(b"}");
 }
 
 /// The document with the `data` of Secrets as text; `None` if it has none.

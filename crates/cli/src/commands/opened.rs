@@ -1,6 +1,8 @@
 //! A file that is opened to be looked at: its plain document, in memory.
 
-use bulla_doc::{Document, Node, Value};
+use std::io;
+
+use bulla_doc::{DEPTH_LIMIT, Document, Kind, Node, Step, Value};
 use bulla_sops::{EncryptedFile, KeyRing, MetadataError, ReadError};
 use bulla_wipe::Wiping;
 
@@ -46,36 +48,121 @@ pub(crate) fn text_of(scalar: Node<'_>) -> Wiping<Vec<u8>> {
     }
 }
 
-/// A part of a document as JSON on one line, dates as texts. Bytes that are no text have no place there: `None`.
-pub(crate) fn to_json(node: Node<'_>) -> Option<serde_json::Value> {
-    use serde_json::Value as Json;
-    Some(match node.kind() {
-        bulla_doc::Kind::Mapping => {
-            let mut object = serde_json::Map::new();
-            for entry in node.children() {
-                if let Some(key) = entry.key() {
-                    object.insert(key.to_owned(), to_json(entry)?);
+/// Why a part of a document cannot be written as JSON.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NoJson<'d> {
+    /// These bytes are no text.
+    Bytes(Node<'d>),
+    /// This nests deeper than what is printed anew may.
+    Depth(Node<'d>),
+}
+
+/// How JSON is laid out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form {
+    /// Each level indented by two spaces.
+    Lines {
+        /// How many levels there are around it.
+        around: usize,
+    },
+    /// Without blanks.
+    OneLine,
+}
+
+impl Form {
+    fn start_line(self, json: &mut Wiping<Vec<u8>>, levels: usize) {
+        if let Self::Lines { around } = self {
+            start_line(json, around + levels);
+        }
+    }
+}
+
+/// Appends a part of a document as JSON, dates as texts.
+///
+/// # Errors
+/// [`NoJson`]
+pub(crate) fn append_json<'d>(json: &mut Wiping<Vec<u8>>, node: Node<'d>, form: Form) -> Result<(), NoJson<'d>> {
+    // Of each container that is open, whether anything is in it yet.
+    let mut open: Vec<bool> = Vec::new();
+    for step in node.walk() {
+        let inner = match step {
+            Step::Comment(_) => continue,
+            Step::Enter(inner) | Step::Leaf(inner) => inner,
+            Step::Leave(container) => {
+                if open.pop() == Some(true) {
+                    form.start_line(json, open.len());
                 }
+                json.append(if container.kind() == Kind::Mapping { b"}" } else { b"]" });
+                continue;
             }
-            Json::Object(object)
-        }
-        bulla_doc::Kind::Sequence => {
-            let items = node.children().filter(|item| item.kind() != bulla_doc::Kind::Comment);
-            Json::Array(items.map(to_json).collect::<Option<_>>()?)
-        }
-        bulla_doc::Kind::Scalar | bulla_doc::Kind::Comment => match node.value() {
-            Value::Null => Json::Null,
-            Value::Bool(value) => value.into(),
-            Value::Int(value) => value.into(),
-            Value::Unsigned(value) => value.into(),
-            // What JSON has no number for is a text, as it is spelt.
-            Value::Float(value) => {
-                serde_json::Number::from_f64(value).map_or_else(|| node.spelling().into_owned().into(), Json::Number)
+        };
+        let levels = open.len();
+        if let Some(has_content) = open.last_mut() {
+            if *has_content {
+                json.append(b",");
             }
-            Value::Time(_) => node.spelling().into_owned().into(),
-            Value::String(text) => std::str::from_utf8(&text).ok()?.into(),
-        },
-    })
+            *has_content = true;
+            form.start_line(json, levels);
+            if let Some(key) = inner.key() {
+                append_spelt(json, key);
+                json.append(if matches!(form, Form::OneLine) { b":".as_slice() } else { b": " });
+            }
+        }
+        match inner.kind() {
+            Kind::Mapping | Kind::Sequence if levels > DEPTH_LIMIT => return Err(NoJson::Depth(inner)),
+            Kind::Mapping => json.append(b"{"),
+            Kind::Sequence => json.append(b"["),
+            Kind::Scalar | Kind::Comment => append_scalar(json, inner)?,
+        }
+        if matches!(step, Step::Enter(_)) {
+            open.push(false);
+        }
+    }
+    Ok(())
+}
+
+fn append_scalar<'d>(json: &mut Wiping<Vec<u8>>, node: Node<'d>) -> Result<(), NoJson<'d>> {
+    match node.value() {
+        Value::Null => json.append(b"null"),
+        Value::Bool(value) => append_spelt(json, &value),
+        Value::Int(value) => append_spelt(json, &value),
+        Value::Unsigned(value) => append_spelt(json, &value),
+        Value::Float(value) if value.is_finite() => append_spelt(json, &value),
+        // What JSON has no number for is a text, as it is spelt.
+        Value::Float(_) | Value::Time(_) => append_spelt(json, &*node.spelling()),
+        Value::String(text) => {
+            append_spelt(json, std::str::from_utf8(&text).map_err(|_| NoJson::Bytes(node))?);
+        }
+    }
+    Ok(())
+}
+
+/// Appends a key or value that is no container, as `serde_json` spells it.
+pub(crate) fn append_spelt<T: serde::Serialize + ?Sized>(json: &mut Wiping<Vec<u8>>, value: &T) {
+    let written = serde_json::to_writer(Appender(json), value);
+    debug_assert!(written.is_ok(), "memory takes everything, and texts and numbers are JSON");
+}
+
+/// Begins a line that is indented by `levels`.
+pub(crate) fn start_line(json: &mut Wiping<Vec<u8>>, levels: usize) {
+    json.append(b"\n");
+    for _ in 0..levels {
+        json.append(b"  ");
+    }
+}
+
+/// Grows without leaving anything behind.
+struct Appender<'j>(&'j mut Wiping<Vec<u8>>);
+
+impl io::Write for Appender<'_> {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.0.append(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Which document of a file is meant.
