@@ -63,6 +63,9 @@ pub enum Expected {
     /// Aliases that expand to more than a document may hold.
     #[error("expected aliases that expand to at most 1,000,000 entries")]
     Aliases,
+    /// Aliases that expand to more bytes than a document may hold.
+    #[error("expected aliases that expand to at most 64 MiB, or eight times the size of the file if that is more")]
+    AliasBytes,
     /// More than 4 GiB, or nesting deeper than 10,000.
     #[error("expected at most 10,000 levels of nesting")]
     Depth,

@@ -14,6 +14,9 @@ use crate::tree::{Document, Entry, EntryKind, NONE, Source, Value};
 
 /// How many entries aliases may add.
 const EXPANSION_LIMIT: usize = 1_000_000;
+/// How many bytes of keys, values and comments aliases may add: so many for each byte of the file, and these in any case.
+const EXPANSION_FACTOR: usize = 8;
+const EXPANSION_FLOOR: usize = 64 << 20;
 /// How deep the copy that an alias stands for may lie, with all around it.
 const EXPANSION_DEPTH: u32 = 1_000;
 
@@ -26,6 +29,8 @@ pub(crate) fn read(bytes: Wiping<Vec<u8>>) -> Result<Document, ParseError> {
         roots: Vec::new(),
         tasks: Vec::new(),
         expanded: 0,
+        expanded_bytes: 0,
+        expansion_limit: stream.text().len().saturating_mul(EXPANSION_FACTOR).max(EXPANSION_FLOOR),
         anchored: vec![false; if stream.has_aliases() { stream.node_count() } else { 0 }],
         seen: HashMap::default(),
     };
@@ -109,6 +114,8 @@ struct Reader<'s> {
     roots: Vec<u32>,
     tasks: Vec<Task<'s>>,
     expanded: usize,
+    expanded_bytes: usize,
+    expansion_limit: usize,
     /// By node: does an alias stand for it?
     anchored: Vec<bool>,
     seen: HashMap<&'s str, usize, RandomState>,
@@ -213,6 +220,15 @@ impl<'s> Reader<'s> {
         Ok(entry)
     }
 
+    /// Counts bytes that are in the tree once more than in the file.
+    fn expand_bytes(&mut self, bytes: usize) -> Result<(), ParseError> {
+        self.expanded_bytes = self.expanded_bytes.saturating_add(bytes);
+        if self.expanded_bytes > self.expansion_limit {
+            return self.fault(0, Expected::AliasBytes);
+        }
+        Ok(())
+    }
+
     fn later(&mut self, comments: Comments<'s>, inline: bool, context: Context) {
         if comments.clone().next().is_some() {
             self.tasks.push(Task::Comments { comments, inline, context });
@@ -225,6 +241,9 @@ impl<'s> Reader<'s> {
             Task::Comments { comments, inline, context } => {
                 let kind = if inline { EntryKind::InlineComment } else { EntryKind::Comment };
                 for comment in comments.filter(|comment| !comment.text.is_empty()) {
+                    if context.expanded {
+                        self.expand_bytes(comment.text.len())?;
+                    }
                     self.push(kind, comment.span.start + 1, comment.span.end, context)?;
                 }
             }
@@ -253,6 +272,11 @@ impl<'s> Reader<'s> {
                 return self.fault(node.span().start, Expected::Cycle);
             }
             handled = false;
+        }
+        if inner.expanded {
+            let content = if target.kind() == Kind::Scalar { target.value().len() } else { 0 };
+            let name = if key == NONE { 0 } else { self.stream.node_by_number(key as usize).target().value().len() };
+            self.expand_bytes(content + name)?;
         }
         let kind = match target.kind() {
             Kind::Mapping => EntryKind::Mapping,

@@ -190,6 +190,29 @@ fn aliases_that_expand_without_bound_are_refused() {
 }
 
 #[test]
+fn aliases_expand_to_a_bounded_number_of_bytes() {
+    const TEXT: usize = 1 << 20;
+    let of_values = |copies: usize| {
+        let aliases = (0..copies).map(|number| format!("k{number}_unencrypted: *a\n")).collect::<Vec<_>>().concat();
+        format!("a: &a {}\n{aliases}", "x".repeat(TEXT))
+    };
+    // A key has less than a kilobyte.
+    let keys = (0..1_000).map(|number| format!("  {}{number}: 1\n", "k".repeat(1_000)));
+    let keys = keys.collect::<Vec<_>>().concat();
+    let keys = format!("a: &a\n{keys}l: [{}]\n", "*a,".repeat(100));
+    let comments = format!("a: &a\n  # {}\n  b: 1\nl: [{}]\n", "c".repeat(TEXT), "*a,".repeat(1_000));
+    for bomb in [of_values(100), keys, comments] {
+        let error = Document::parse(bomb.as_bytes(), Format::Yaml).unwrap_err();
+        assert_eq!(error.expected, Expected::AliasBytes);
+    }
+    assert!(Document::parse(of_values(60).as_bytes(), Format::Yaml).is_ok());
+    // A large file may have more.
+    let large = format!("{}b: {}\n", of_values(60), "y".repeat(10 * TEXT));
+    let more = large + &(100..120).map(|number| format!("k{number}: *a\n")).collect::<Vec<_>>().concat();
+    assert!(Document::parse(more.as_bytes(), Format::Yaml).is_ok());
+}
+
+#[test]
 fn deep_documents_are_read_and_written_without_recursion() {
     let json = format!("{{\"a\": {}1{}}}", "[".repeat(9_000), "]".repeat(9_000));
     let yaml = format!("a: {}1{}\n", "[".repeat(9_000), "]".repeat(9_000));
