@@ -9,7 +9,7 @@
 use std::str::FromStr;
 
 use bulla_crypto::EncryptedValue;
-use bulla_doc::{Document, Format, Kind, Layout, Node, Tree, Value};
+use bulla_doc::{DEPTH_LIMIT, Document, Format, Kind, Layout, Node, Tree, Value};
 use bulla_sops::{KeyPath, PathStep};
 use bulla_wipe::Wiping;
 
@@ -185,6 +185,10 @@ pub(crate) fn extract(document: &Document, path: &KeyPath) -> Result<Wiping<Vec<
             }
             Ok(text)
         }
+        _ if node.is_deeper_than(DEPTH_LIMIT) => Err(CommandError::new(
+            Exit::Input,
+            format!("what is at `{path}` nests deeper than 1,000 levels, which are not printed anew"),
+        )),
         _ => Ok(bulla_doc::emit_value(&Tree::copy_of(node), format, &Layout::default())?),
     }
 }

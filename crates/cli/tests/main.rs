@@ -12,6 +12,7 @@ mod documents;
 mod environment;
 mod fixture;
 mod groups;
+mod hostile;
 mod interop;
 mod keyservice;
 mod kms;

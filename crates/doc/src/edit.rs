@@ -37,6 +37,9 @@ pub enum EditError {
     /// The format has no way to write it.
     #[error("{0}")]
     Unwritable(&'static str),
+    /// Too deep.
+    #[error("it would lie deeper than 1,000 levels")]
+    Depth,
 }
 
 /// Changes to one document, in any order.
@@ -195,7 +198,7 @@ impl<'d> Edits<'d> {
         if let Some(source) = self.flat() {
             return self.set_flat_tree(source, node, tree);
         }
-        let text = Wiping::new(tree.on_one_line(self.document.format()));
+        let text = tree.on_one_line(self.document.format());
         if node.kind() == Kind::Scalar || node.is_alias() {
             self.replace_scalar(node, &text);
             return;

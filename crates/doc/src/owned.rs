@@ -107,7 +107,7 @@ impl Tree {
         Tree::Sequence(items.into_iter().map(Item::Element).collect())
     }
 
-    /// Everything in `node`.
+    /// Everything in `node`. Trees are worked on by recursion: [`Node::is_deeper_than`] tells beforehand which are too deep for it.
     pub fn copy_of(node: Node<'_>) -> Tree {
         let item = |child: Node<'_>| match (child.kind(), child.key()) {
             (Kind::Comment, _) => Item::Comment { text: child.comment().to_owned(), inline: child.is_inline() },
@@ -121,36 +121,69 @@ impl Tree {
         }
     }
 
-    /// On one line, as a flow collection of YAML or as JSON.
-    pub(crate) fn on_one_line(&self, format: Format) -> String {
-        let string = |text: &str| match format {
-            Format::Yaml => double_quoted(text),
-            _ => json_string(text),
-        };
-        match self {
-            Tree::Scalar(scalar) => match (scalar.as_value(), format) {
-                (Value::String(bytes), Format::Yaml) => match std::str::from_utf8(&bytes) {
-                    Ok(text) => double_quoted(text),
-                    Err(_) => format!("!!binary \"{}\"", base64_of(&bytes)),
-                },
-                (value, Format::Yaml) => plain_value(&value).unwrap_or_default(),
-                (value, _) => json_value(&value),
-            },
-            Tree::Mapping(items) => {
-                let entries = items.iter().filter_map(|item| match item {
-                    Item::Entry { key, value } => Some(format!("{}: {}", string(key), value.on_one_line(format))),
-                    _ => None,
-                });
-                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-            }
-            Tree::Sequence(items) => {
-                let elements = items.iter().filter_map(|item| match item {
-                    Item::Element(value) => Some(value.on_one_line(format)),
-                    _ => None,
-                });
-                format!("[{}]", elements.collect::<Vec<_>>().join(", "))
-            }
+    /// How many containers lie one in the other, itself included.
+    pub fn depth(&self) -> usize {
+        let mut deepest = 0;
+        let mut waiting = vec![(self, 0)];
+        while let Some((tree, around)) = waiting.pop() {
+            let (Tree::Mapping(items) | Tree::Sequence(items)) = tree else { continue };
+            deepest = deepest.max(around + 1);
+            waiting.extend(items.iter().filter_map(|item| match item {
+                Item::Comment { .. } => None,
+                Item::Entry { value, .. } | Item::Element(value) => Some((value, around + 1)),
+            }));
         }
+        deepest
+    }
+
+    /// On one line, as a flow collection of YAML or as JSON.
+    pub(crate) fn on_one_line(&self, format: Format) -> Wiping<String> {
+        let mut text = Wiping::default();
+        self.append_to_line(&mut text, format);
+        text
+    }
+
+    fn append_to_line(&self, text: &mut Wiping<String>, format: Format) {
+        let string = |text: &str| {
+            Wiping::new(match format {
+                Format::Yaml => double_quoted(text),
+                _ => json_string(text),
+            })
+        };
+        let (open, close, items) = match self {
+            Tree::Scalar(scalar) => {
+                let spelt = match (scalar.as_value(), format) {
+                    (Value::String(bytes), Format::Yaml) => match std::str::from_utf8(&bytes) {
+                        Ok(text) => double_quoted(text),
+                        Err(_) => format!("!!binary \"{}\"", base64_of(&bytes)),
+                    },
+                    (value, Format::Yaml) => plain_value(&value).unwrap_or_default(),
+                    (value, _) => json_value(&value),
+                };
+                return text.append(&Wiping::new(spelt));
+            }
+            Tree::Mapping(items) => ("{", "}", items),
+            Tree::Sequence(items) => ("[", "]", items),
+        };
+        text.append(open);
+        let mut is_first = true;
+        for item in items {
+            let (key, value) = match (self, item) {
+                (Tree::Mapping(_), Item::Entry { key, value }) => (Some(key), value),
+                (Tree::Sequence(_), Item::Element(value)) => (None, value),
+                _ => continue,
+            };
+            if !is_first {
+                text.append(", ");
+            }
+            is_first = false;
+            if let Some(key) = key {
+                text.append(&string(key));
+                text.append(": ");
+            }
+            value.append_to_line(text, format);
+        }
+        text.append(close);
     }
 
     /// Hands the tree to a writer as the value of the key, or the item, that was begun.

@@ -369,6 +369,17 @@ impl<'d> Node<'d> {
         spell::restores(self, value)
     }
 
+    /// Are there more than `levels` containers one in the other, itself included?
+    pub fn is_deeper_than(self, levels: usize) -> bool {
+        let mut walk = self.walk();
+        while walk.next().is_some() {
+            if walk.open.len() > levels {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Everything in it, depth first, itself included.
     pub fn walk(self) -> Walk<'d> {
         Walk { document: self.document, next: self.entry, end: self.data().end, open: Vec::new() }

@@ -12,7 +12,7 @@
 use std::fmt;
 
 use bulla_crypto::ValueKind;
-use bulla_doc::{Document, EditError as RemoveError, Edits, Format, Kind, Node, ParseError, Scalar, Tree};
+use bulla_doc::{DEPTH_LIMIT, Document, EditError as RemoveError, Edits, Format, Kind, Node, ParseError, Scalar, Tree};
 use bulla_wipe::Wiping;
 use rand_core::CryptoRng;
 
@@ -313,6 +313,15 @@ impl Change {
         }
         let mut edits = Edits::new(document);
         let found = path.find(document);
+        let levels = match &self {
+            Self::Set { value: NewValue::Tree(value), .. } | Self::Insert { value, .. } => value.depth(),
+            Self::Set { .. } | Self::Remove { .. } => 0,
+        };
+        // What is there may be deeper. But what is made anew is indented by its depth.
+        let is_made = levels > 0 || (found.is_err() && !matches!(self, Self::Remove { .. }));
+        if is_made && path.steps.len() + levels > DEPTH_LIMIT {
+            return Err(EditError::Unwritable { path: path.clone(), source: RemoveError::Depth });
+        }
         match self {
             Self::Set { path, value } => match found {
                 Ok(node) => set(&mut edits, document, node, value)?,
@@ -461,4 +470,24 @@ fn make<'d>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_anew_is_not_deeper_than_the_limit() {
+        let tree = |levels: usize| (0..levels).fold(Tree::string("x"), |tree, _| Tree::mapping([("k", tree)]));
+        let path = |levels: usize| KeyPath { branch: 0, steps: vec![PathStep::Key("a".to_owned()); levels] };
+        for (format, text) in [(Format::Yaml, "a:\n    b: 1\n"), (Format::Json, "{\"a\": {\"b\": 1}}")] {
+            let document = Document::parse(text.as_bytes(), format).unwrap();
+            for (steps, levels, fits) in [(1, 999, true), (1, 1_000, false), (500, 501, false), (1_001, 0, false)] {
+                let change = Change::Set { path: path(steps), value: NewValue::Tree(tree(levels)) };
+                let applied = change.apply(&document);
+                let is_refused = matches!(applied, Err(EditError::Unwritable { source: RemoveError::Depth, .. }));
+                assert_eq!((applied.is_ok(), is_refused), (fits, !fits), "{format:?} {steps} {levels}");
+            }
+        }
+    }
 }

@@ -22,7 +22,7 @@ mod entry;
 mod field;
 mod write;
 
-use bulla_doc::{Document, Kind, Node, Position};
+use bulla_doc::{DEPTH_LIMIT, Document, Kind, Node, Position};
 use bulla_keys::Source;
 
 pub use date::LastModified;
@@ -77,6 +77,12 @@ pub enum MetadataError {
     #[error("{position}: `sops` comes a second time at the top")]
     Duplicate {
         /// Where the second is.
+        position: Position,
+    },
+    /// It is deeper than anything that is printed anew.
+    #[error("{position}: the `sops` entry nests deeper than 1,000 levels")]
+    Depth {
+        /// Where.
         position: Position,
     },
     /// A field has a value of another kind.
@@ -182,6 +188,9 @@ fn find(document: &Document) -> Result<Node<'_>, MetadataError> {
     }
     if entry.kind() != Kind::Mapping {
         return Err(MetadataError::NotAMapping { position: entry.position() });
+    }
+    if entry.is_deeper_than(DEPTH_LIMIT) {
+        return Err(MetadataError::Depth { position: entry.position() });
     }
     Ok(entry)
 }

@@ -66,15 +66,7 @@ pub(crate) fn tree_of<'d>(
 
 /// Do containers lie in each other there more often than can be printed anew?
 pub(crate) fn is_too_deep(node: Node<'_>) -> bool {
-    let mut depth = 0_usize;
-    node.walk().any(|step| {
-        match step {
-            Step::Enter(_) => depth += 1,
-            Step::Leave(_) => depth -= 1,
-            Step::Comment(_) | Step::Leaf(_) => {}
-        }
-        depth > bulla_doc::DEPTH_LIMIT + 1
-    })
+    node.is_deeper_than(bulla_doc::DEPTH_LIMIT + 1)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bulla_crypto::{SecretBytes, encoding};
-use bulla_doc::{Document, Format, Tree};
+use bulla_doc::{DEPTH_LIMIT, Document, Format, Tree};
 use bulla_sops::{Change, KeyPath, NewValue};
 use bulla_wipe::Wiping;
 
@@ -118,6 +118,9 @@ fn from_json(value: &[u8]) -> Result<NewValue, CommandError> {
     let root = document.branches().next().ok_or_else(wrong)?;
     // More than one entry: the value had a comma of its own.
     match (root.get("value"), root.children().count()) {
+        (Some(node), 1) if node.is_deeper_than(DEPTH_LIMIT) => {
+            Err(CommandError::new(Exit::Input, "the value nests deeper than 1,000 levels"))
+        }
         (Some(node), 1) => Ok(NewValue::Tree(Tree::copy_of(node))),
         _ => Err(wrong()),
     }
@@ -146,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_is_no_json_value_is_refused() {
-        for text in ["", "hunter2", "1,\"b\":2", "1}{", "{\"a\":1", "'x'"] {
+        let deep = format!("{}1{}", "[".repeat(9_990), "]".repeat(9_990));
+        for text in ["", "hunter2", "1,\"b\":2", "1}{", "{\"a\":1", "'x'", &deep] {
             let error = from_json(text.as_bytes()).unwrap_err();
             assert_eq!(error.exit(), Exit::Input, "{text}");
         }

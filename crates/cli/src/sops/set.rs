@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use bulla_doc::{Document, Format, Kind, Tree};
+use bulla_doc::{DEPTH_LIMIT, Document, Format, Kind, Tree};
 use bulla_keys::KeySources;
 use bulla_sops::{Change, EditError, Edited, EncryptedFile, KeyGroups, KeyPath, NewValue, Opened, PathStep};
 use bulla_wipe::Wiping;
@@ -214,6 +214,9 @@ fn from_json(text: &[u8]) -> Result<Tree, Failure> {
         (Some(node), 1) if node.kind() == Kind::Sequence => {
             Err(Failure::new(code::SET_FORMAT, "Invalid --set value format"))
         }
+        (Some(node), 1) if node.is_deeper_than(DEPTH_LIMIT) => {
+            Err(Failure::new(code::SET_FORMAT, "Value for --set nests deeper than 1,000 levels"))
+        }
         (Some(node), 1) => Ok(Tree::copy_of(node)),
         _ => Err(wrong()),
     }
@@ -248,7 +251,8 @@ mod tests {
 
     #[test]
     fn values_that_are_no_json_are_refused() {
-        for text in ["", "hunter2", "1,\"b\":2", "1}{", "{\"a\":1", "'x'"] {
+        let deep = format!("{}1{}", "{\"a\":".repeat(9_990), "}".repeat(9_990));
+        for text in ["", "hunter2", "1,\"b\":2", "1}{", "{\"a\":1", "'x'", &deep] {
             assert_eq!(from_json(text.as_bytes()).unwrap_err().code(), 7, "{text}");
         }
     }

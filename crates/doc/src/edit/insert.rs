@@ -31,7 +31,7 @@ impl<'d> Edits<'d> {
                     tree.feed(&mut writer);
                     writer.finish()
                 }
-                None => Wiping::new(format!("{:column$}- {}\n", "", tree.on_one_line(format))),
+                None => Wiping::new(format!("{:column$}- {}\n", "", *tree.on_one_line(format))),
             };
             if self.line_break() == "\r\n" {
                 *inserted = inserted.replace('\n', "\r\n");
@@ -39,7 +39,7 @@ impl<'d> Edits<'d> {
             self.change(lines.start..lines.start, &inserted);
             return;
         }
-        let value = Wiping::new(tree.on_one_line(format));
+        let value = tree.on_one_line(format);
         let entry = match (key, format) {
             (Some(key), Format::Yaml) => format!("{}: {}", spell::flow_key(key), *value),
             (Some(key), _) => format!("{}: {}", spell::json_string(key), *value),
@@ -73,7 +73,7 @@ impl<'d> Edits<'d> {
                 let end = node.span().end as usize;
                 let at = if self.line_start(end) == end { end } else { self.line_end(end) };
                 let indent = self.column(node);
-                self.insert_lines(at, Wiping::new(format!("{:indent$}- {item}\n", "")));
+                self.insert_lines(at, Wiping::new(format!("{:indent$}- {}\n", "", *item)));
                 return;
             }
         }
@@ -83,7 +83,7 @@ impl<'d> Edits<'d> {
     fn append_yaml(&mut self, stream: &bulla_yaml::Stream, mapping: Node<'d>, key: &str, tree: &Tree) {
         let node = stream.node_by_number(mapping.data().node as usize);
         if node.style() == Style::Flow {
-            self.append_flow(mapping, &format!("{}: {}", spell::flow_key(key), tree.on_one_line(Format::Yaml)));
+            self.append_flow(mapping, &format!("{}: {}", spell::flow_key(key), *tree.on_one_line(Format::Yaml)));
             return;
         }
         let column = self.column(node);
@@ -181,7 +181,7 @@ impl<'d> Edits<'d> {
                 let line_break = self.line_break();
                 format!("{line_break}{indent}{key}: {}", value.replace('\n', line_break))
             }
-            None => format!("{key}: {}", tree.on_one_line(Format::Json)),
+            None => format!("{key}: {}", *tree.on_one_line(Format::Json)),
         };
         match last {
             Some(last) => {
