@@ -144,7 +144,7 @@ impl Publisher<'_> {
                 let plain = open(self.run, file, &self.ring)?.to_plain();
                 let document = Document::parse_owned(plain, target.input);
                 let document = document.map_err(|error| Failure::of(code::FAILED, "", error))?;
-                let data: Tree = vault::merged(&document);
+                let data: Tree = vault::merged(&document)?;
                 let address = if address.is_empty() { vault::server(self.run) } else { address.clone() };
                 let has_versions = *version == 2;
                 let path = format!("{mount}{}{path}{name}", if has_versions { "data/" } else { "" });

@@ -1,8 +1,9 @@
 //! Values go to a key-value engine of Vault: as one object, unless the same is there already.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use bulla_doc::{Document, Format, Item, Tree};
+use bulla_doc::{DEPTH_LIMIT, Document, Format, Item, Tree};
 use bulla_services::vault::{Answer, Call, Client};
 use bulla_services::{ServiceError, Surroundings};
 use bulla_wipe::Wiping;
@@ -24,17 +25,27 @@ pub(super) fn server(run: &Run<'_>) -> String {
 }
 
 /// All documents as one object. Of entries with the same key the last one counts.
-pub(super) fn merged(document: &Document) -> Tree {
+///
+/// # Errors
+/// One nests too deeply.
+pub(super) fn merged(document: &Document) -> Result<Tree, Failure> {
     let mut entries: Vec<(String, Tree)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for entry in document.branches().flat_map(bulla_doc::Node::children) {
         let Some(key) = entry.key() else { continue };
+        if entry.is_deeper_than(DEPTH_LIMIT) {
+            return Err(Failure::new(code::FAILED, format!("{}: more than 1,000 levels", entry.position())));
+        }
         let tree = Tree::copy_of(entry);
-        match entries.iter_mut().find(|(known, _)| known == key) {
-            Some((_, old)) => *old = tree,
-            None => entries.push((key.to_owned(), tree)),
+        match places.get(key) {
+            Some(&place) => entries[place].1 = tree,
+            None => {
+                places.insert(key, entries.len());
+                entries.push((key.to_owned(), tree));
+            }
         }
     }
-    Tree::mapping(entries)
+    Ok(Tree::mapping(entries))
 }
 
 /// What is to be in Vault.
@@ -101,16 +112,16 @@ fn is_there(answer: &Answer, secret: &Secret) -> bool {
     let Ok(document) = Document::parse_owned(Wiping::new(answer.body.to_vec()), Format::Json) else { return false };
     let data = document.branches().next().and_then(|top| top.get("data"));
     let data = if secret.has_versions { data.and_then(|data| data.get("data")) } else { data };
-    data.is_some_and(|data| same(&Tree::copy_of(data), &secret.data))
+    data.is_some_and(|data| !data.is_deeper_than(DEPTH_LIMIT) && same(&Tree::copy_of(data), &secret.data))
 }
 
-/// Whether both are the same object. Vault sorts keys, and comments are no values. As deep as documents may be, and no deeper.
+/// Whether both are the same object. Vault sorts keys, and comments are no values.
 fn same(there: &Tree, here: &Tree) -> bool {
     match (there, here) {
         (Tree::Mapping(there), Tree::Mapping(here)) => {
             let (there, here) = (values(there), values(here));
-            let is_in =
-                |(key, value): &(&str, &Tree)| there.iter().any(|(known, other)| known == key && same(other, value));
+            let known: HashMap<&str, &Tree> = there.iter().copied().collect();
+            let is_in = |(key, value): &(&str, &Tree)| known.get(key).is_some_and(|other| same(other, value));
             there.len() == here.len() && here.iter().all(is_in)
         }
         (Tree::Sequence(there), Tree::Sequence(here)) => {
@@ -139,7 +150,7 @@ mod tests {
     use super::*;
 
     fn tree(text: &str) -> Tree {
-        merged(&Document::parse(text.as_bytes(), Format::Yaml).unwrap())
+        merged(&Document::parse(text.as_bytes(), Format::Yaml).unwrap()).unwrap()
     }
 
     #[test]
@@ -148,6 +159,20 @@ mod tests {
             bulla_doc::write(&[tree("a: 1\nb: {c: [x, {d: null}]} # note\n---\na: two\n")], Format::Json, Some(0));
         let text = String::from_utf8(json.to_vec()).unwrap();
         assert_eq!(text.split_whitespace().collect::<String>(), r#"{"a":"two","b":{"c":["x",{"d":null}]}}"#);
+    }
+
+    #[test]
+    fn many_keys_are_merged_and_compared_in_time_that_grows_with_them() {
+        const KEYS: usize = 300_000;
+        let lines = |order: &mut dyn Iterator<Item = usize>| -> String {
+            order.map(|number| format!("key{number}: {number}\n")).collect::<Vec<_>>().concat()
+        };
+        let start = std::time::Instant::now();
+        let here = tree(&lines(&mut (0..KEYS)));
+        let there = tree(&lines(&mut (0..KEYS).rev()));
+        assert!(same(&there, &here));
+        // Quadratic, it takes many minutes; half a second here, on a machine that does nothing else.
+        assert!(start.elapsed() < std::time::Duration::from_mins(1), "took {:?}", start.elapsed());
     }
 
     #[test]
