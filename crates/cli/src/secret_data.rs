@@ -40,7 +40,8 @@ pub(crate) fn show(plain: &[u8], format: Format) -> Result<Option<Shown>, Comman
     let document = Document::parse(plain, format)?;
     let mut stored = HashMap::new();
     let mut found = Vec::new();
-    for node in values(&document) {
+    for (node, path) in values(&document) {
+        // Finding a place reads the document from its beginning: for errors only.
         let place = || Place::of(node, &document);
         if node.is_alias() || node.is_expanded() || node.is_anchored() {
             return Err(not_shown(format!("the value at {} has an alias or is one", place())));
@@ -53,8 +54,8 @@ pub(crate) fn show(plain: &[u8], format: Format) -> Result<Option<Shown>, Comman
             return Err(not_shown(format!("the value at {} is no text, and JSON has no way to write it", place())));
         }
         let characters = Wiping::new(characters.to_owned());
-        stored.insert(KeyPath::of(node, &document), Stored { bytes: SecretBytes::new(bytes), characters });
-        found.push(node);
+        stored.insert(path.clone(), Stored { bytes: SecretBytes::new(bytes), characters });
+        found.push((node, path));
     }
     if found.is_empty() {
         return Ok(None);
@@ -62,8 +63,8 @@ pub(crate) fn show(plain: &[u8], format: Format) -> Result<Option<Shown>, Comman
     // Texts of several lines as such, where the lines around let it; the rest as the document writes values.
     let text = [true, false].into_iter().find_map(|in_lines| {
         let mut edits = Edits::new(&document);
-        for node in &found {
-            let value = &stored[&KeyPath::of(*node, &document)];
+        for (node, path) in &found {
+            let value = &stored[path];
             set_text(&mut edits, *node, value.bytes.expose_secret(), in_lines);
         }
         let text = edits.apply();
@@ -82,7 +83,7 @@ impl Shown {
     pub(crate) fn stored(&self, edited: &[u8]) -> Result<Wiping<Vec<u8>>, CommandError> {
         let document = Document::parse(edited, self.format)?;
         let mut edits = Edits::new(&document);
-        for node in values(&document) {
+        for (node, path) in values(&document) {
             // A number or `true` is one of the mistakes that Kubernetes refuses; it stays as it is.
             let Value::String(bytes) = node.value() else { continue };
             if node.is_alias() || node.is_expanded() {
@@ -90,7 +91,7 @@ impl Shown {
                 return Err(CommandError::new(Exit::Input, format!("the value at {place} is an alias"))
                     .hint("write the value itself, or edit the base64 with `--encoded`"));
             }
-            let before = self.stored.get(&KeyPath::of(node, &document));
+            let before = self.stored.get(&path);
             let characters = match before.filter(|before| *before.bytes.expose_secret() == *bytes) {
                 Some(before) => before.characters.clone(),
                 None => Wiping::new(encoding::encode(&bytes)),
@@ -110,15 +111,21 @@ fn not_shown(message: String) -> CommandError {
     CommandError::new(Exit::Input, message).hint("`--encoded` leaves the base64 under `data` as it is")
 }
 
-/// The scalars under `data` of every Secret.
-fn values(document: &Document) -> Vec<Node<'_>> {
+/// The scalars under `data` of every Secret, each with the way to it.
+fn values(document: &Document) -> Vec<(Node<'_>, KeyPath)> {
     let mut found = Vec::new();
-    for branch in document.branches() {
+    for (number, branch) in document.branches().enumerate() {
         let items = branch.get("items").filter(|_| kind_of(branch).is_some_and(|kind| kind.ends_with("List")));
-        let items = items.into_iter().flat_map(Node::children).filter(|item| item.kind() == Kind::Mapping);
-        for object in std::iter::once(branch).chain(items).filter(|object| is_secret(*object)) {
+        let items = items.into_iter().flat_map(Node::children).filter(|item| item.kind() != Kind::Comment);
+        let items = items.enumerate().filter(|(_, item)| item.kind() == Kind::Mapping);
+        let items = items.map(|(index, item)| (item, vec![PathStep::Key("items".to_owned()), PathStep::Index(index)]));
+        let objects = std::iter::once((branch, Vec::new())).chain(items);
+        for (object, steps) in objects.filter(|(object, _)| is_secret(*object)) {
             let data = object.get("data").filter(|data| data.kind() == Kind::Mapping);
-            found.extend(data.into_iter().flat_map(Node::children).filter(|value| value.kind() == Kind::Scalar));
+            for value in data.into_iter().flat_map(Node::children).filter(|value| value.kind() == Kind::Scalar) {
+                let own = ["data", value.key().unwrap_or_default()].map(|key| PathStep::Key(key.to_owned()));
+                found.push((value, KeyPath { branch: number, steps: [&steps[..], &own[..]].concat() }));
+            }
         }
     }
     found
@@ -191,7 +198,7 @@ fn as_block(text: &str, node: Node<'_>) -> Option<Wiping<String>> {
 fn is_shown_as(text: &[u8], stored: &HashMap<KeyPath, Stored>, format: Format) -> bool {
     let Ok(document) = Document::parse(text, format) else { return false };
     let found = values(&document);
-    let is_there = |node: &Node<'_>| match (node.value(), stored.get(&KeyPath::of(*node, &document))) {
+    let is_there = |(node, path): &(Node<'_>, KeyPath)| match (node.value(), stored.get(path)) {
         (Value::String(bytes), Some(stored)) => *stored.bytes.expose_secret() == *bytes,
         (Value::String(_), None) => false,
         (_, stored) => stored.is_none(),
@@ -214,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn many_secrets_are_shown_in_time_that_grows_with_them() {
+        const OBJECTS: usize = 30_000;
+        let documents = "---\napiVersion: v1\nkind: Secret\ndata: {k: eA==}\n".repeat(OBJECTS);
+        let items = "- {apiVersion: v1, kind: Secret, data: {k: eA==}}\n".repeat(OBJECTS);
+        let start = std::time::Instant::now();
+        for text in [documents, format!("kind: List\nitems:\n{items}")] {
+            let shown = shown(&text);
+            assert_eq!(shown.stored.len(), OBJECTS);
+            assert_eq!(*shown.stored(&shown.text).unwrap(), text.as_bytes());
+        }
+        // Quadratic, it takes minutes; some seconds here.
+        assert!(start.elapsed() < std::time::Duration::from_mins(1), "took {:?}", start.elapsed());
+    }
+
+    #[test]
     fn data_is_shown_as_text_and_comes_back_as_it_was() {
         for (data, expected) in [
             ("data:\n  a: aHVudGVyMg== # rotated\n", "data:\n  a: hunter2 # rotated\n"),
@@ -230,7 +252,7 @@ mod tests {
             let (before, after) =
                 (Document::parse(stored.as_bytes(), Format::Yaml), Document::parse(&back, Format::Yaml));
             let of = |document: &Document| -> Vec<String> {
-                values(document).iter().map(|node| node.as_str().unwrap().to_owned()).collect()
+                values(document).iter().map(|(node, _)| node.as_str().unwrap().to_owned()).collect()
             };
             assert_eq!(of(&before.unwrap()), of(&after.unwrap()), "{data}");
         }
@@ -244,7 +266,7 @@ mod tests {
         let edited = text(&shown.text).replace("b: x", "b: y\n  c: new");
         let back = shown.stored(edited.as_bytes()).unwrap();
         let document = Document::parse(&back, Format::Yaml).unwrap();
-        let of: Vec<_> = values(&document).iter().map(|node| node.as_str().unwrap()).collect();
+        let of: Vec<_> = values(&document).iter().map(|(node, _)| node.as_str().unwrap()).collect();
         assert_eq!(of, ["aHVu\ndGVyMg==\n", "eQ==", "bmV3"]);
     }
 
