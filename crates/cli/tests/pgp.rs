@@ -2,6 +2,7 @@
 
 use bulla_testkit::gnupg::{Home, SOPS_KEYS, pinentry};
 use bulla_testkit::{corpus, needs_peers, peers};
+use std::fmt::Write as _;
 
 use crate::fixture::{Keys, Place};
 
@@ -69,14 +70,14 @@ fn of_a_large_team_the_key_that_is_here_is_tried_first() {
     let (place, home) = place();
     let with = with(&home);
     place.does(&format!("{with} bulla encrypt --pgp {} app.yaml > app.enc.yaml", SOPS_KEYS[0]));
-    let others: String = (1..=120)
-        .map(|number| {
-            format!(
-                "        - created_at: \"2026-01-02T03:04:05Z\"\n          enc: |-\n            -----BEGIN PGP MESSAGE-----\n\n            \
-                 hQ==\n            -----END PGP MESSAGE-----\n          fp: {number:040X}\n"
-            )
-        })
-        .collect();
+    let mut others = String::new();
+    for number in 1..=120 {
+        let _ = write!(
+            others,
+            "        - created_at: \"2026-01-02T03:04:05Z\"\n          enc: |-\n            -----BEGIN PGP MESSAGE-----\n\n            \
+             hQ==\n            -----END PGP MESSAGE-----\n          fp: {number:040X}\n"
+        );
+    }
     let text = place.read("app.enc.yaml");
     assert!(text.contains("    pgp:\n"), "{text}");
     place.write("team.yaml", text.replace("    pgp:\n", &format!("    pgp:\n{others}")));
