@@ -9,11 +9,7 @@
 
 use std::fmt::Write as _;
 
-/// Whether a terminal would do something else with it than to show it.
-fn is_harmful(character: char) -> bool {
-    // Marks that reorder text: what is shown would not be what is there.
-    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+use bulla_keys::steers;
 
 /// `text` without control characters, which could move the cursor or start an escape sequence. Line breaks are indented.
 pub(crate) fn escape(text: &str) -> String {
@@ -22,7 +18,7 @@ pub(crate) fn escape(text: &str) -> String {
         match character {
             '\n' => escaped.push_str("\n  "),
             '\t' => escaped.push('\t'),
-            character if is_harmful(character) => {
+            character if steers(character) => {
                 let _ = write!(escaped, "{}", character.escape_unicode());
             }
             character => escaped.push(character),
@@ -39,13 +35,13 @@ pub(crate) fn one_line(text: &str) -> String {
 /// A report for programs, with a line break behind it.
 pub(crate) fn json(value: &serde_json::Value) -> String {
     let text = format!("{value:#}\n");
-    if !text.chars().any(|character| is_harmful(character) && character != '\n') {
+    if !text.chars().any(|character| steers(character) && character != '\n') {
         return text;
     }
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         // Line breaks are the report's own: those of texts are escaped already, as are all characters below U+0020.
-        if is_harmful(character) && character != '\n' {
+        if steers(character) && character != '\n' {
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);
@@ -70,7 +66,7 @@ mod tests {
     fn json_means_the_same() {
         let value = serde_json::json!({ "name": HOSTILE, "plain": "é😀" });
         let text = json(&value);
-        assert!(!text.chars().any(|character| is_harmful(character) && character != '\n'), "{text:?}");
+        assert!(!text.chars().any(|character| steers(character) && character != '\n'), "{text:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
         assert!(text.contains("é😀"));
     }

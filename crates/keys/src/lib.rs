@@ -57,6 +57,7 @@ use bulla_services::ServiceError;
 pub use bulla_services::Tried;
 pub use name::{KeyName, KeyNameError};
 use one_line::OneLine;
+pub use one_line::steers;
 pub use order::{DecryptionOrder, OrderError};
 use pgp::GpgError;
 pub use sources::{KeySources, Later};

@@ -2,6 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
+/// Whether a terminal would do something else with it than to show it: control characters, and marks that reorder text, so that what is
+/// shown would not be what is there.
+pub fn steers(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A text with line breaks, control characters and marks that reorder text as escapes.
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
@@ -9,8 +15,7 @@ impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|character| match character {
             '\n' => f.write_str("\\n"),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => write!(f, "{}", character.escape_unicode()),
-            _ if character.is_control() => write!(f, "{}", character.escape_unicode()),
+            _ if steers(character) => write!(f, "{}", character.escape_unicode()),
             _ => f.write_char(character),
         })
     }
